@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpu_engine import END, STOP, TARGET, TIME, Float, Int64
 from pipeline.market_data.raw import PRICES, Span
 from pipeline.market_data.store.levels import Candlesticks
+from pipeline.report.theme import LINE, SOFT, TOOLTIP
 from pipeline.review.trade_levels import Levels
 
 #: Candles in sight at most: more are neither seen nor drawn in good time.
@@ -24,9 +25,6 @@ MOST_TRADES = 300
 FEWEST = 8
 #: Bars before a setup from which its level is drawn.
 BEFORE = 10
-
-_SOFT = {"color": "var(--soft)", "fontSize": 12}
-_LINE = {"lineStyle": {"color": "var(--line)"}}
 
 
 class Units(NamedTuple):
@@ -63,8 +61,8 @@ def option(span: Span, view: Span, step: int, units: Units, touch: bool) -> dict
     touch : bool
         Whether a finger moves the page, and not the chart.
     """
-    time = {"type": "time", "min": span[0], "max": span[1], "axisLine": _LINE, "axisTick": _LINE}
-    price = {"scale": True, "axisLabel": _SOFT, "splitLine": _LINE, "nameTextStyle": _left()}
+    time = {"type": "time", "min": span[0], "max": span[1], "axisLine": LINE, "axisTick": LINE}
+    price = {"scale": True, "axisLabel": SOFT, "splitLine": LINE, "nameTextStyle": _left()}
     start, end = percents(span, view)
     window = {"xAxisIndex": [0, 1], "filterMode": "weakFilter", "start": start, "end": end}
     window |= {"minValueSpan": FEWEST * step, "throttle": 60}
@@ -80,15 +78,15 @@ def option(span: Span, view: Span, step: int, units: Units, touch: bool) -> dict
         "xAxis": [
             {**time, "gridIndex": 0, "axisLabel": {"show": False}, "splitLine": {"show": False}}
             | {"axisPointer": {"label": {"show": False}}},
-            {**time, "gridIndex": 1, "axisLabel": {**_SOFT, "hideOverlap": True}}
+            {**time, "gridIndex": 1, "axisLabel": {**SOFT, "hideOverlap": True}}
             | {"name": "time, UTC", "nameLocation": "middle", "nameGap": 26}
-            | {"nameTextStyle": _SOFT, "splitLine": {"show": False}}
+            | {"nameTextStyle": SOFT, "splitLine": {"show": False}}
             | {"axisPointer": {"label": {":formatter": "candleChart.when"}}},
         ],
         "yAxis": [
             {**price, "gridIndex": 0, "name": f"price, {units.quote}"},
             {**price, "gridIndex": 1, "name": f"volume, {units.base}", "splitNumber": 2, "min": 0}
-            | {"axisLabel": {**_SOFT, ":formatter": "candleChart.short"}},
+            | {"axisLabel": {**SOFT, ":formatter": "candleChart.short"}},
         ],
         "dataZoom": [
             {"id": "inside", "type": "inside", **window, "zoomOnMouseWheel": "ctrl"}
@@ -232,7 +230,7 @@ def _shapes(
 
 
 def _left() -> dict[str, Any]:
-    return {**_SOFT, "align": "left"}
+    return {**SOFT, "align": "left"}
 
 
 def _label() -> dict[str, Any]:
@@ -244,10 +242,7 @@ def _tooltip(units: Units) -> dict[str, Any]:
         "trigger": "axis",
         "axisPointer": {"type": "cross", "lineStyle": {"color": "var(--soft)"}}
         | {"crossStyle": {"color": "var(--soft)"}, "label": _label()},
-        "backgroundColor": "var(--card)",
-        "borderColor": "var(--line)",
-        "textStyle": {"color": "var(--ink)", "fontSize": 13},
-        "confine": True,
+        **TOOLTIP,
         ":formatter": f"candleChart.tip({units.quote!r}, {units.base!r})",
     }
 

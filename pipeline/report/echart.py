@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.theme import Figure
+from pipeline.report.theme import INK, LINE, SOFT, TOOLTIP, Figure, mixed
 
 _KINDS = ("scatter", "bar", "heatmap")
 _DASHES = {"solid": "solid", "dash": "dashed", "dot": [2, 2], "dashdot": [8, 3, 2, 3]}
 #: Columns of a row of data; x and y are first, as they are told; what lies outside is not drawn.
 _COLUMNS = ("x", "y", "text", "base", "customdata")
-_SOFT = {"color": "var(--soft)", "fontSize": 12}
-_LINE = {"lineStyle": {"color": "var(--line)"}}
-_INK = {"color": "var(--ink)", "fontSize": 13}
 #: Of days of a few weeks each label says the month: that of a month may be hidden.
 _LABELS = {"date": {"formatter": {"month": "{MMM}", "day": "{d} {MMM}"}}}
 #: Pixels of a row of the legend, and of a letter and a mark in it.
@@ -50,7 +47,8 @@ def option(drawn: Figure) -> dict[str, Any]:
     Rows of data are those of a trace: x, y, then what `_COLUMNS` of it there are, then what a shape
     needs. Dates are milliseconds since the epoch; None is a gap.
     """
-    layout, traces = drawn["layout"], drawn["data"]
+    layout = drawn["layout"]
+    traces = [trace | {"x": _moments(trace["x"])} for trace in drawn["data"]]
     names = [name for name in layout if name.startswith("yaxis")] or ["yaxis"]
     grids = [name for name in names if "overlaying" not in layout.get(name, {})]
     listed = [t for t in traces if t.get("showlegend", True) and t.get("name") and len(t["x"])]
@@ -59,7 +57,7 @@ def option(drawn: Figure) -> dict[str, Any]:
     made: dict[str, Any] = {
         "animation": False,
         "useUTC": True,
-        "legend": {"show": bool(listed), "left": 0, "top": 0, "textStyle": _INK}
+        "legend": {"show": bool(listed), "left": 0, "top": 0, "textStyle": INK}
         | {"data": [_legend(trace) for trace in listed]},
         "grid": [
             _grid(
@@ -97,7 +95,7 @@ def _on(trace: Mapping[str, Any]) -> str:
     return f"yaxis{trace.get('yaxis', 'y')[1:]}"
 
 
-def _told(trace: Mapping[str, Any]) -> list[str]:
+def _columns(trace: Mapping[str, Any]) -> list[str]:
     """Return what a row of the trace begins with."""
     return [name for name in _COLUMNS if name in trace]
 
@@ -108,8 +106,8 @@ def _across(
     """Return the x axis of every panel; the lowest one's has labels, and all have one range."""
     axis = _axis(layout.get("xaxis", {}), traces, "x")
     if panels > 1:  # one of them may have no data of its own
-        moments = [m for trace in traces for m in _moments(trace["x"]) if m is not None]
-        half = _step(_moments(traces[0]["x"])) / 2
+        moments = [m for trace in traces for m in trace["x"] if m is not None]
+        half = _step(traces[0]["x"]) / 2
         axis |= {"min": min(moments) - half, "max": max(moments) + half} if moments else {}
     labels = [axis["axisLabel"] | {"show": place == panels - 1} for place in range(panels)]
     return [axis | {"gridIndex": i, "axisLabel": label} for i, label in enumerate(labels)]
@@ -143,10 +141,10 @@ def _axis(
     room = any(trace["type"] == "bar" or trace.get("fill") for trace in traces)
     made: dict[str, Any] = {
         "type": {"date": "time", "category": "category", "log": "log"}.get(kind, "value"),
-        "axisLabel": {**_SOFT, "hideOverlap": True, "show": seen} | _LABELS.get(kind, {}),
-        "axisLine": {"show": side == "x", **_LINE},
-        "axisTick": {"show": side == "x", **_LINE},
-        "splitLine": {"show": seen and kind != "category", **_LINE},
+        "axisLabel": {**SOFT, "hideOverlap": True, "show": seen} | _LABELS.get(kind, {}),
+        "axisLine": {"show": side == "x", **LINE},
+        "axisTick": {"show": side == "x", **LINE},
+        "splitLine": {"show": seen and kind != "category", **LINE},
         "inverse": axis.get("autorange") == "reversed",
         "position": axis.get("side", "bottom" if side == "x" else "left"),
     }
@@ -167,7 +165,7 @@ def _axis(
         made["axisLabel"][":formatter"] = f"studioFigures.tick(...{words})"
     if title := axis.get("title", {}).get("text"):
         made |= {"name": title, "nameLocation": "middle", "nameGap": 28 if side == "x" else 36}
-        made["nameTextStyle"] = {**_INK, "fontSize": 12}
+        made["nameTextStyle"] = {**INK, "fontSize": 12}
     return made
 
 
@@ -186,7 +184,7 @@ def _titled(layout: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the title of a panel, which stands above its left corner."""
     for note in layout.get("annotations", ()):
         if note.get("yref") == f"{name.replace('axis', '')} domain":
-            style = {**_INK, "fontWeight": "bold", "align": "left"}
+            style = {**INK, "fontWeight": "bold", "align": "left"}
             words = note["text"].removeprefix("<b>").removesuffix("</b>")
             return {"name": words, "nameLocation": "end", "nameGap": 8, "nameTextStyle": style}
     return {}
@@ -197,17 +195,14 @@ def _tooltip(traces: Sequence[Mapping[str, Any]], unified: bool) -> dict[str, An
     words = [
         [
             "" if trace.get("hoverinfo") == "skip" else trace.get("hovertemplate", "%{x}: %{y}"),
-            _told(trace),
+            _columns(trace),
         ]
         for trace in traces
     ]
     return {
         "trigger": "axis" if unified else "item",
         "axisPointer": {"type": "line", "lineStyle": {"color": "var(--soft)"}},
-        "backgroundColor": "var(--card)",
-        "borderColor": "var(--line)",
-        "textStyle": _INK,
-        "confine": True,
+        **TOOLTIP,
         ":formatter": f"studioFigures.tip({json.dumps(words)}, {json.dumps(unified)})",
     }
 
@@ -220,7 +215,7 @@ def _series(
         return _cells(trace)
     if trace.get("fill") == "toself":
         return _rectangles(trace)
-    columns = [_moments(trace[name]) if name == "x" else trace[name] for name in _told(trace)]
+    columns = (trace[name] for name in _columns(trace))
     rows = [list(row) for row in zip(*columns, strict=True)]
     if trace["type"] == "bar":
         return _bars(trace, rows, layout)
@@ -265,7 +260,7 @@ def _line(
     if trace.get("fill") == "tonexty":  # as much as it lies above the one before
         below = before[-1]
         below |= {"stack": "band", "stackStrategy": "all"}
-        place = len(_told(trace))
+        place = len(_columns(trace))
         rows = [[*row, row[1] - under[1]] for row, under in zip(rows, below["data"], strict=True)]
         series |= {"stack": "band", "stackStrategy": "all", "encode": {"x": 0, "y": place}}
         series["areaStyle"] = {"color": trace["fillcolor"]}
@@ -284,7 +279,7 @@ def _bars(
     if trace.get("orientation") == "h" or ("width" not in trace and "base" not in trace):
         gap = {"barGap": "-100%"} if layout.get("barmode") == "overlay" else {"barGap": "10%"}
         return {"type": "bar", "itemStyle": style, "barMaxWidth": 40, **gap}, rows
-    place = len(_told(trace))
+    place = len(_columns(trace))
     width = trace.get("width") or _step(row[0] for row in rows)
     base = trace.get("base", [0.0] * len(rows))
     for row, low in zip(rows, base, strict=True):
@@ -295,7 +290,7 @@ def _bars(
 
 def _rectangles(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
     """Return outlined rectangles of six points each, the last of them a gap."""
-    x, y = _moments(trace["x"]), trace["y"]
+    x, y = trace["x"], trace["y"]
     rows = [[x[i], y[i], x[i], x[i + 2], y[i], y[i + 1]] for i in range(0, len(x), 6)]
     colour = trace["fillcolor"]
     return _rectangle({"color": colour, "borderColor": colour}, 2) | {"silent": True}, rows
@@ -316,7 +311,7 @@ def _cells(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
     """Return cells with their text; a colour is mixed of both that it lies between."""
     ramp = [tuple(map(int, colour[4:-1].split(","))) for _, colour in trace["colorscale"]]
     rows = [
-        [x, y, trace["text"][i][j], _mixed(ramp, trace["z"][i][j])]
+        [x, y, trace["text"][i][j], f"rgb{mixed(ramp, trace['z'][i][j])}"]
         for i, y in enumerate(trace["y"])
         for j, x in enumerate(trace["x"])
         if trace["z"][i][j] is not None
@@ -325,13 +320,6 @@ def _cells(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
     words = [{"name": name, "type": "ordinal"} for name in ("x", "y", "text", "colour")]
     drawn = f"studioFigures.cell({ink})"
     return {"type": "custom", ":renderItem": drawn, "dimensions": words}, rows
-
-
-def _mixed(ramp: Sequence[tuple[int, ...]], place: float) -> str:
-    at = min(max(place, 0.0), 1.0) * (len(ramp) - 1)
-    low = min(int(at), len(ramp) - 2)
-    mixed = (round(a + (b - a) * (at - low)) for a, b in zip(ramp[low], ramp[low + 1], strict=True))
-    return f"rgb({', '.join(map(str, mixed))})"
 
 
 def _moments(values: Sequence[Any]) -> list[Any]:
@@ -347,7 +335,7 @@ def _areas(
 ) -> dict[str, Any]:
     """Return spans of the x axis over its whole height, each with the note that begins with it."""
     said = {note["x"]: note["text"] for note in notes}
-    label = {"position": "insideTopLeft", **_INK}
+    label = {"position": "insideTopLeft", **INK}
     areas = []
     for shape in shapes:
         start, end = _moments([shape["x0"], shape["x1"]])

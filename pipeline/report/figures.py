@@ -124,7 +124,8 @@ def paper_equity(day: Int32, equity: Float, band: EquityBand | None) -> Figure:
         "type": "scatter",
     }
     traces = [] if band is None else _band(int(day[0]), len(day) + AHEAD, band)
-    return figure([*traces, paper], yaxis={"tickformat": _PERCENT}, showlegend=True)
+    axes = {"xaxis": {"type": "date"}, "yaxis": {"tickformat": _PERCENT}}
+    return figure([*traces, paper], **axes, showlegend=True)
 
 
 def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gpu_engine import Candles
 from pipeline.cli.arguments import LATEST
-from pipeline.config import CcxtData, StorageConfig, milliseconds
+from pipeline.config import CcxtData, SimulationConfig, StorageConfig, milliseconds
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import OUT_OF_SAMPLE, ArtifactSet, DailySeries, read_series
@@ -34,7 +34,6 @@ from pipeline.review.stored import (
     pinned,
     read_record,
     simulation_config,
-    stored_since,
     trained_span,
 )
 from pipeline.validation.stages import Stage, deciding_p, gates_from
@@ -213,16 +212,22 @@ class CandlesSince(NamedTuple):
     refused: str = ""
 
 
-def load_candles_since(repository: Repository, configuration: Configuration) -> CandlesSince:
+def load_candles_since(
+    repository: Repository,
+    configuration: Configuration,
+    config: SimulationConfig,
+    data: CcxtData | None,
+) -> CandlesSince:
     """Load the candles of a training with those that the store has of the days after it.
+
+    ``config`` is its `simulation_config`, ``data`` what `stored_since` says of that.
 
     Raises
     ------
     UserError
         As `load_candles_again`.
     """
-    config, refused = simulation_config(repository, configuration), ""
-    data = stored_since(config, configuration)
+    refused = ""
     if data is not None:
         try:
             market = load_again(config, data, configuration, lambda n: None, named=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.report.theme import Figure, figure
+from pipeline.report.theme import Figure, figure, mixed
 from pipeline.results.records import Configuration
 from pipeline.validation.wording import plural, setting
 
@@ -109,11 +109,7 @@ def _marked(value: float | None, place: float | None) -> str:
 
 def colour(place: float) -> tuple[int, int, int]:
     """Return the colour of a place from 0 to 1 on `RAMP`, as plotly mixes it."""
-    at = min(max(place, 0.0), 1.0) * (len(RAMP) - 1)
-    low = min(int(at), len(RAMP) - 2)
-    mixed = (a + (b - a) * (at - low) for a, b in zip(RAMP[low], RAMP[low + 1], strict=True))
-    red, green, blue = (round(channel) for channel in mixed)
-    return red, green, blue
+    return mixed(RAMP, place)
 
 
 def ink(ground: tuple[int, int, int]) -> str:

@@ -5,7 +5,7 @@ Only the layout knows whether it is light or dark, so a figure changes its theme
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Theme = Literal["light", "dark"]
@@ -21,6 +21,18 @@ _SURFACES = {
     "dark": {"paper": "#171a1f", "ink": "#e4e7eb", "line": "#353b44"},
 }
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+#: How ECharts writes and draws: by names of the page's style, which change with its theme.
+SOFT = {"color": "var(--soft)", "fontSize": 12}
+INK = {"color": "var(--ink)", "fontSize": 13}
+LINE = {"lineStyle": {"color": "var(--line)"}}
+TOOLTIP = {
+    "backgroundColor": "var(--card)",
+    "borderColor": "var(--line)",
+    "textStyle": INK,
+    "confine": True,
+}
 
 
 def template(theme: Theme) -> dict[str, Any]:
@@ -67,3 +79,12 @@ def themed(figures: Mapping[str, Figure]) -> dict[str, Any]:
     """Return figures by their ids, and both themes."""
     templates = {"light": template("light"), "dark": template("dark")}
     return {"templates": templates, "figures": figures}
+
+
+def mixed(ramp: Sequence[tuple[int, ...]], place: float) -> tuple[int, int, int]:
+    """Return the colour at a place from 0 to 1 on a ramp of even steps, as plotly mixes it."""
+    at = min(max(place, 0.0), 1.0) * (len(ramp) - 1)
+    low = min(int(at), len(ramp) - 2)
+    channels = (a + (b - a) * (at - low) for a, b in zip(ramp[low], ramp[low + 1], strict=True))
+    red, green, blue = (round(channel) for channel in channels)
+    return red, green, blue

@@ -11,6 +11,7 @@ from pipeline.config import CostsConfig, RiskConfig, StrategyConfig
 from pipeline.results.document import build_document
 from pipeline.results.records import Configuration
 from pipeline.strategies.registry import declared
+from support.judged import IDENTITY
 
 DISCOVERED = datetime(2023, 1, 31, 23, 59, 59, tzinfo=UTC)
 METRIC_VALUES = dict.fromkeys(METRICS.names or (), 0.0) | {"sample_size": 2, "n_days": 30}
@@ -35,13 +36,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
     daily[[3, 9]] = 0.098, 0.098
     strategy = StrategyConfig(**declared("liquidity_sweep"))
     parameters = strategy.load().example | {"pierce_depth": 0.001, "key_level_lookback": 50}
-    configuration: dict[str, Any] = {
-        "id": "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
-        "job_id": "0" * 32,
-        "strategy": "LIQUIDITY_SWEEP_V3",
-        "exchange": "binance",
-        "pair": "BTC/USDT",
-        "timeframe": "5m",
+    configuration: dict[str, Any] = IDENTITY | {
         "lifecycle_stage": "VALIDATION",
         "synthetic": False,
         "parameters": parameters,

@@ -192,12 +192,12 @@ def as_table(report: QualityReport) -> tuple[str, tuple[str, str], tuple[tuple[s
             ("last bar", utc(report.last_bar)),
             ("rows", f"{report.rows:,}"),
             ("gaps, longest", f"{report.gaps}, {report.longest_gap_bars} bars"),
-            ("filled", f"{report.filled:,} ({100 * report.filled_share:.3g} %)"),
+            ("filled", f"{report.filled:,} ({_percent(report.filled_share)})"),
             ("duplicates, out of order", f"{report.duplicates}, {report.out_of_order}"),
-            ("zero volume", f"{100 * report.zero_volume_share:.3g} %"),
-            ("flat", f"{100 * report.flat_share:.3g} %"),
+            ("zero volume", _percent(report.zero_volume_share)),
+            ("flat", _percent(report.flat_share)),
             ("OHLC violations", report.ohlc_violations),
-            ("largest jump across a gap", f"{100 * report.largest_gap_jump:.3g} %"),
+            ("largest jump across a gap", _percent(report.largest_gap_jump)),
             (
                 "longest without a new price",
                 _at(f"{report.longest_stale_hours:.3g} h", report.stale_since),
@@ -220,12 +220,15 @@ def _against_others(report: QualityReport) -> list[tuple[str, str]]:
     """Rows on the other exchanges of the store; none where it has none."""
     if report.median_disagreement is None or report.largest_disagreement is None:
         return []
-    median = f"{100 * report.median_disagreement:.3g} %"
-    largest = _at(f"{100 * report.largest_disagreement:.3g} %", report.largest_disagreement_at)
+    largest = _at(_percent(report.largest_disagreement), report.largest_disagreement_at)
     return [
-        (f"closes against {report.compared_with}, median", median),
+        (f"closes against {report.compared_with}, median", _percent(report.median_disagreement)),
         ("the same, largest", largest),
     ]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.3g} %"
 
 
 def _at(figure: str, timestamp: int | None) -> str:

@@ -47,15 +47,16 @@ def all_or_none() -> Iterator[Put]:
     made: dict[Path, Path | None] = {}
 
     def put(file: Path, write: Callable[[Path], object] | None) -> None:
-        made[file] = None if write is None else file.with_name(f".{file.name}.tmp")
-        with _told(file):
-            if write is not None:
-                write(file.with_name(f".{file.name}.tmp"))
+        made[file] = None
+        if write is not None:
+            made[file] = temporary = file.with_name(f".{file.name}.tmp")
+            with _disk_named(file):
+                write(temporary)
 
     try:
         yield put
         for file, temporary in made.items():
-            with _told(file):
+            with _disk_named(file):
                 file.unlink(missing_ok=True) if temporary is None else temporary.replace(file)
     finally:
         for temporary in filter(None, made.values()):
@@ -64,7 +65,7 @@ def all_or_none() -> Iterator[Put]:
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
+def _disk_named(file: Path) -> Iterator[None]:
     """Name a file in the error of a full disk."""
     try:
         yield

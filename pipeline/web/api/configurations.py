@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from pipeline.report.heatmap import SCORE, Mode
 from pipeline.report.rows import ConfigurationRow
-from pipeline.report.theme import Theme
+from pipeline.report.theme import Theme, dressed
 from pipeline.results.records import ConfigurationSummary
 from pipeline.review.explanation import Explanation
 from pipeline.web.api.etags import tags_of
@@ -174,8 +174,8 @@ def router(service: Service) -> APIRouter:
         """
         words = [word.split("=") for word in at]
         values = {name: None if value == "null" else float(value) for name, value in words}
-        query = HeatmapQuery(x=x, y=y, mode=mode, at=values, theme=theme, metric=metric)
-        return service.heatmap(configuration_id, query)
+        query = HeatmapQuery(x=x, y=y, mode=mode, at=values, metric=metric)
+        return dressed(service.heatmap(configuration_id, query), theme)
 
     @routes.post("/{configuration_id}/activate", responses=described(404, 409, 413))
     def activate(configuration_id: ConfigurationId, request: Activation) -> ConfigurationSummary:

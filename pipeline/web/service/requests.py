@@ -367,7 +367,6 @@ class HeatmapQuery(Request):
     y: Word
     mode: Literal["best", "slice"] = "best"
     at: Annotated[dict[Word, Value | None], Field(max_length=LIST_LIMIT)] = {}
-    theme: Literal["light", "dark"] = "light"
     metric: Word = "score"
 
 

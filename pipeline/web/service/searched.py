@@ -100,21 +100,19 @@ class SearchService:
         own = search.configuration
         with self._one_at_a_time:
             try:
-                data = stored_since(simulation_config(self._repository, own), own)
+                config = simulation_config(self._repository, own)
+                data = stored_since(config, own)
                 key = own.id, None if data is None else data.until
                 if key not in self._known:
-                    self._known[key] = self._replayed(search)
+                    candles, trained, refused = load_candles_since(
+                        self._repository, own, config, data
+                    )
+                    days, gap = search.tables.searched_days(), search.config["validation"]["gap"]
+                    again = replay(config, candles, search.best.parameters, days, int(gap), trained)
+                    self._known[key] = replace(again, refused=refused)
             except UserError as error:
                 return str(error)
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
             self._known.move_to_end(key)
             return self._known[key]
-
-    def _replayed(self, search: SearchView) -> Replay:
-        own = search.configuration
-        candles, trained, refused = load_candles_since(self._repository, own)
-        gap = int(search.config["validation"]["gap"])
-        config, days = simulation_config(self._repository, own), search.tables.searched_days()
-        again = replay(config, candles, search.best.parameters, days, gap, trained)
-        return replace(again, refused=refused)

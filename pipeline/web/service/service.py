@@ -16,7 +16,6 @@ from pipeline.report.heatmap import heatmap
 from pipeline.report.lists import configurations_table
 from pipeline.report.loading import ReportData, load_report, load_sight
 from pipeline.report.tables import Table
-from pipeline.report.theme import dressed
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.records import Configuration, ConfigurationSummary
 from pipeline.review import integrity, live_orders
@@ -304,10 +303,9 @@ class Service(BatchService):
             raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
         scores, objective = search.scores, search.objective
         x, y, mode, metric = query.x, query.y, query.mode, query.metric
-        drawn = heatmap(
+        return heatmap(
             scores, x, y, mode, at | query.at, stored=at, metric=metric, objective=objective
         )
-        return dressed(drawn, query.theme)
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
         return self.summaries([self.configuration(configuration_id)])[0]
