@@ -25,6 +25,7 @@ _BEFORE_LUCK = {
     "fill_rate": "too few orders were filled",
     "alpha_p": "holding explains what it earned",
 }
+_UNDEFINED = "its alpha is undefined: its days or the market's hardly vary, or are too few"
 #: The smallest p-value that is written with its digits.
 _SMALLEST = 0.001
 #: Size of the curve in its own units, and points of which it consists at most.
@@ -181,7 +182,8 @@ def _p_value(statistics: Mapping[str, Any]) -> Iterator[Remark]:
 
 def _luck(configuration: Configuration, explanation: Explanation) -> Tile:
     """Say whether days and search were shown to beat luck, and by which tests."""
-    gates = {gate.name: gate for gate in explanation.gates}
+    # Of two gates of one figure the lower one decides what is tested: it comes first.
+    gates = {gate.name: gate for gate in reversed(explanation.gates)}
     answer = beats_luck(gates_from(configuration.gates))
     watched, search = gates.get(WATCHED), gates.get("surrogate_p")
     if watched is not None and watched.outcome == "passed":
@@ -202,10 +204,14 @@ def _luck(configuration: Configuration, explanation: Explanation) -> Tile:
     if tested and "fdr_q_value" in gates and gates["fdr_q_value"].value is not None:
         q = gates["fdr_q_value"]
         remarks.append(Remark(q.outcome, f"among the markets of its sweep: q {_small(q.value)}"))
+    failed = [name for name in _BEFORE_LUCK if name in gates and gates[name].outcome == "failed"]
+    undefined = "alpha_p" in failed and gates["alpha_p"].value is None
     if not tested:
-        failed = (why for name, why in _BEFORE_LUCK.items() if gates[name].outcome == "failed")
-        why = next(failed, "the training left it out")
+        why = _BEFORE_LUCK[failed[0]] if failed else "the training left it out"
+        why = _UNDEFINED if undefined and failed == ["alpha_p"] else why
         remarks.append(Remark("skipped", f"same search without an edge: not tested, because {why}"))
+    elif undefined:
+        remarks.append(Remark("skipped", f"beside holding: not tested, because {_UNDEFINED}"))
     return Tile("Shown to beat luck?", answer, tuple(remarks))
 
 

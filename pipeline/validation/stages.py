@@ -148,18 +148,22 @@ def beats_luck(gates: Iterable[Gate]) -> Answer:
 
     "not tested" stands beside no failed test: where one failed the answer is "no", also if the
     search was never held against candles without an edge. "in part" is that this one passed, and
-    not every other.
+    not every other. Where alpha is asked for and its p-value is undefined, nobody can tell luck
+    from holding the market: "yes" is "not tested" then.
     """
     judged = {gate.name: gate for gate in gates}
     if is_watched(judged.values()):
         return "yes"
     search, counted = judged.get("surrogate_p"), judged.get("fdr_q_value")
     others = [judged[name] for name in ("p_value", "reality_check_p") if name in judged]
+    failed = any(gate.passed is False and gate.value is not None for gate in others)
     if search is None or search.value is None:
-        failed = any(gate.passed is False and gate.value is not None for gate in others)
         return "no" if failed else "not tested"
     if not search.passed or (counted is not None and counted.passed is False):
         return "no"
+    alpha = judged.get("alpha_p")
+    if not failed and alpha is not None and alpha.passed is False and alpha.value is None:
+        return "not tested"
     return "yes" if all(gate.passed for gate in others) else "in part"
 
 

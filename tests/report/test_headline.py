@@ -1,5 +1,6 @@
 """What a reader sees first agrees with what is stored."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -76,7 +77,7 @@ def test_thirty_trades_are_enough(report):
 
 def _luck(report, surrogate_p, reality_check_p, p_value, fdr_q_value=None):
     known = {"surrogate_p": surrogate_p, "reality_check_p": reality_check_p, "p_value": p_value}
-    judged = judged_row(SURE, known | {"fdr_q_value": fdr_q_value})
+    judged = judged_row(SURE, known | {"fdr_q_value": fdr_q_value, "beta": 0.1})
     row = replace(report.configuration, gates=judged.gates)
     explained = explain(row)
     assert ("luck" in explained.badge) == (tiles(row, explained)[5].value == "not tested")
@@ -107,6 +108,36 @@ def test_luck_is_beaten_by_all_tests_or_in_part(report, p_values, answer):
     assert ("failed" in outcomes) == (
         answer == "no" or (answer == "in part" and None not in p_values)
     )
+
+
+def _alpha(report, beta, alpha_p, surrogate_p, **figures):
+    """The tile of luck, and the verdict, of what passes every other test."""
+    known = {"surrogate_p": surrogate_p, "beta": beta, "alpha_p": alpha_p}
+    known |= {"p_value": 0.01, "reality_check_p": 0.01}
+    row = replace(report.configuration, gates=(judged := judged_row(SURE | figures, known)).gates)
+    row = replace(row, lifecycle_stage=judged.lifecycle_stage)
+    return tiles(row, explain(row))[5], explain(row).verdict
+
+
+@pytest.mark.parametrize("undefined", [None, math.nan])
+@pytest.mark.parametrize("beta", [0.9, None])
+def test_an_undefined_alpha_beats_no_luck(report, beta, undefined):
+    tile, verdict = _alpha(report, beta, undefined, 0.01)
+    assert tile.value == "not tested"
+    assert "nobody tested" in verdict
+    assert [r.sentence for r in tile.remarks if "alpha is undefined" in r.sentence]
+    assert _alpha(report, 0.1, undefined, 0.01)[0].value == "yes"  # it rides no market
+
+
+def test_why_the_search_was_not_tested_is_the_gate_below_it(report):
+    """A Sharpe ratio that is too low for MATURE keeps no search from its test."""
+    for alpha_p, why in ((0.3, "holding explains"), (None, "alpha is undefined")):
+        tile, _ = _alpha(report, 0.9, alpha_p, None, sharpe_ratio=1.0)
+        assert why in tile.remarks[-1].sentence
+    row = replace(report.configuration, gates=judged_row(SURE, {"p_value": 0.01}).gates)
+    of_old_rules = [gate for gate in row.gates if gate["name"] not in ("alpha_p", "fill_rate")]
+    row = replace(row, gates=of_old_rules)
+    assert "the training left it out" in tiles(row, explain(row))[5].remarks[-1].sentence
 
 
 def test_the_last_look_and_the_paper_account_are_in_figures():
