@@ -49,6 +49,9 @@ SWING = 3  # bars on either side of a swing point (candles rules §2.3)
 RUN_SD = 1.25  # times the deviation of what is left of the bar
 RUN_VOLUME = 0.8  # extra volume, exponential with this mean, in units of the bar's own
 
+#: Added and taken away again it rounds a float below 2⁵¹ to a whole number, a half to even.
+_WHOLE = 1.5 * 2.0**52
+
 OUTAGES_A_YEAR = 4
 OUTAGE_MS = HOUR_MS  # mean length
 
@@ -140,74 +143,92 @@ def _clock(timestamp: Int64, step: int, rng: np.random.Generator) -> Float:
 
 
 class _Level:
-    """The lowest swing low of the last `LEVEL_LOOKBACK` bars (candles rules §2.3), bar by bar."""
+    """The lowest swing low of the last `LEVEL_LOOKBACK` bars (candles rules §2.3), bar by bar.
+
+    Attributes
+    ----------
+    lowest : float
+        That of the bars up to the last one taken; -inf without any.
+    """
 
     def __init__(self) -> None:
-        self._lows: deque[int] = deque(maxlen=2 * SWING + 1)
-        self._swings: deque[tuple[int, int]] = deque()  # (last bar in range, low), lows rising
+        self.lowest, self._until = -inf, inf
+        self._swings: deque[tuple[int, float]] = deque()  # (last bar in range, low), lows rising
 
-    def update(self, bar: int, low: int) -> float:
-        """Take the low of the bar that closed; return the level for the next, -inf without."""
-        lows, swings = self._lows, self._swings
-        lows.append(low)
-        if len(lows) > 2 * SWING:
-            lowest = lows[SWING]
-            if lowest == min(lows) and lows.count(lowest) == 1:
-                while swings and swings[-1][1] >= lowest:
-                    swings.pop()
-                swings.append((bar - SWING + LEVEL_LOOKBACK, lowest))
-        if swings and swings[0][0] <= bar:
-            swings.popleft()
-        return swings[0][1] if swings else -inf
+    def update(self, bar: int, lows: list[float]) -> None:
+        """Take the lows up to that of ``bar``, which closed: the last one is new."""
+        low = lows[bar - SWING] if bar >= 2 * SWING else inf
+        if (
+            low < lows[-1]  # half of them go no further
+            and low < min(lows[-SWING:])
+            and low < min(lows[-2 * SWING - 1 : -SWING - 1])
+        ):
+            swings = self._swings
+            while swings and swings[-1][1] >= low:
+                swings.pop()
+            swings.append((bar - SWING + LEVEL_LOOKBACK, low))
+        elif bar < self._until:
+            return
+        if self._swings and self._swings[0][0] <= bar:
+            self._swings.popleft()
+        self._until, self.lowest = self._swings[0] if self._swings else (inf, -inf)
 
 
-def _walk(deviation: Float, rng: np.random.Generator) -> tuple[Int64, Bool]:
+def _walk(deviation: Float, rng: np.random.Generator) -> tuple[Float, Bool]:
     """Walk the price through the bars in whole ticks, every bar in two Brownian halves.
 
-    Rounding is odd and the draws are symmetric, so a tick costs neither side anything.
+    Rounding is odd and the draws are symmetric, so a tick costs neither side anything. Ticks are
+    whole numbers in floats, which is twice as quick as integers beside floats.
 
     Returns
     -------
-    ticks : int64 array of shape (n, 4)
+    ticks : float array of shape (n, 4)
         Open, high, low, close.
     stops_ran : bool array of shape (n,)
         True where the bar traded through an old swing low or high.
     """
     n = len(deviation)
     halves = (deviation / sqrt(2)).tolist()
-    moves = rng.standard_normal((n, 3)).tolist()
-    stretches = rng.exponential(size=(n, 4)).tolist()
-    lows, highs = _Level(), _Level()
-    support, resistance = -inf, inf
-    close = FIRST_PRICE * TICKS
-    ticks, stops_ran = [], []
-    for bar in range(n):
-        gap, first, second = moves[bar]
-        open_ = close + round(close * OPEN_SD * gap)
-        sd = open_ * halves[bar]
-        middle = open_ + round(sd * first)
-        low, high = _extremes(open_, middle, sd, stretches[bar][:2])
+    moves = rng.standard_normal((n, 3)).T.tolist()
+    stretches = rng.exponential(size=(n, 4)).T.tolist()
+    below, above = _Level(), _Level()  # above: of the highs, with their signs turned
+    opens, closes, lows, turned_highs, stops_ran = [], [], [], [], []
+    close = float(FIRST_PRICE * TICKS)
+    draws = zip(halves, *moves, *stretches, strict=True)
+    for bar, (half, gap, first, second, down, up, later_down, later_up) in enumerate(draws):
+        support, resistance = below.lowest, -above.lowest
+        open_ = close + (close * OPEN_SD * gap + _WHOLE - _WHOLE)
+        sd = open_ * half
+        middle = open_ + (sd * first + _WHOLE - _WHOLE)
+        low, high = _extremes(open_, middle, sd, down, up)
         if low < support < open_ or high > resistance > open_:
             sd *= RUN_SD
-        close = middle + round(sd * second)
-        later_low, later_high = _extremes(middle, close, sd, stretches[bar][2:])
-        low, high = min(low, later_low), max(high, later_high)
-        ticks.append((open_, high, low, close))
+        close = middle + (sd * second + _WHOLE - _WHOLE)
+        later_low, later_high = _extremes(middle, close, sd, later_down, later_up)
+        low = low if low < later_low else later_low
+        high = high if high > later_high else later_high
+        opens.append(open_)
+        closes.append(close)
+        lows.append(low)
+        turned_highs.append(-high)
         stops_ran.append(low < support < open_ or high > resistance > open_)
-        support, resistance = lows.update(bar, low), -highs.update(bar, -high)
-    return np.array(ticks, dtype=np.int64), np.array(stops_ran)
+        below.update(bar, lows)
+        above.update(bar, turned_highs)
+    ticks = np.array([opens, turned_highs, lows, closes])
+    ticks[1] *= -1.0
+    return ticks.T, np.array(stops_ran)
 
 
-def _extremes(start: int, end: int, sd: float, stretch: list[float]) -> tuple[int, int]:
+def _extremes(start: float, end: float, sd: float, down: float, up: float) -> tuple[float, float]:
     """Draw low and high of a Brownian bridge, from two unit exponentials.
 
     The maximum of a bridge of variance v from a to b exceeds x with probability
     exp(−2(x − a)(x − b)/v) (Karatzas & Shreve 1991, eq. 4.3.40); solved for x.
     """
-    move, variance = (end - start) ** 2, 2 * sd * sd
-    low = (start + end - sqrt(move + variance * stretch[0])) / 2
-    high = (start + end + sqrt(move + variance * stretch[1])) / 2
-    return round(low), round(high)
+    move, variance, both = (end - start) * (end - start), 2 * sd * sd, start + end
+    low = (both - sqrt(move + variance * down)) / 2
+    high = (both + sqrt(move + variance * up)) / 2
+    return low + _WHOLE - _WHOLE, high + _WHOLE - _WHOLE
 
 
 def _volume(spread: Float, stops_ran: Bool, step: int, rng: np.random.Generator) -> Float:
