@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
@@ -68,6 +68,8 @@ def level_name(level: int) -> str:
 class StoredSeries:
     """The candles of a market's folder in ``[start, end)``, read a month at a time.
 
+    Two are equal that read the same rows of the same months, as their ``tag`` says.
+
     Raises
     ------
     ConflictError
@@ -96,10 +98,15 @@ class StoredSeries:
                 rows = int(low), int(high)
             self._files.append(file)
             self._within.append(rows)
-            hashes.append(summary.record.sha256)
+            hashes.append(f"{rows} {summary.record.sha256}")
         self._ends = list(accumulate((high - low for low, high in self._within), initial=0))
-        text = ";".join((str(folder), str(span), *hashes))
-        self.tag = sha256(text.encode()).hexdigest()[:32]
+        self.tag = sha256(";".join((str(folder), *hashes)).encode()).hexdigest()[:32]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredSeries) and self.tag == other.tag
+
+    def __hash__(self) -> int:
+        return hash(self.tag)
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -125,7 +132,16 @@ class StoredSeries:
         return candles
 
     def at(self, level: int) -> Candlesticks:
-        """Join all of them to candles of ``level`` milliseconds, a multiple of their length."""
+        """Join all of them to candles of ``level`` milliseconds, a multiple of their length.
+
+        Those of days and longer are joined from days, which are kept: ten years are read once.
+        """
+        if level % DAY_MS or DAY_MS % self._step:
+            return self._from_months(level)
+        days = _days(self)
+        return days if level == DAY_MS else _join(days.candles, days.bars, DAY_MS, level)
+
+    def _from_months(self, level: int) -> Candlesticks:
         join = partial(self._joined, level=level)
         with ThreadPoolExecutor(2) as threads:
             parts = list(threads.map(join, self._files, self._within))
@@ -138,6 +154,11 @@ class StoredSeries:
 
     def _joined(self, file: Path, rows: tuple[int, int], level: int) -> Candlesticks:
         return joined(_month(file).take(slice(*rows)), self._step, level)
+
+
+@lru_cache(maxsize=8)  # ten years of days take 0.2 MB
+def _days(series: StoredSeries) -> Candlesticks:
+    return series._from_months(DAY_MS)
 
 
 def joined(candles: RawCandles, step: int, level: int) -> Candlesticks:

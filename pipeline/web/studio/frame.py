@@ -247,6 +247,16 @@ async def ask(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> A
     return answer
 
 
+def begin(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> asyncio.Task[Answer]:
+    """Call the service while the browser runs the scripts of the page; it is awaited after that.
+
+    What a page has begun that is left meanwhile ends without a word.
+    """
+    task = asyncio.create_task(asyncio.to_thread(call, *args, **kwargs))
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # it was seen
+    return task
+
+
 async def attempt(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer | None:
     """Call the service; a refusal is shown in the page's corner, and None returned."""
     try:

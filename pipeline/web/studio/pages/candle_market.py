@@ -3,7 +3,7 @@
 from functools import partial
 from urllib.parse import urlencode
 
-from nicegui import background_tasks, ui
+from nicegui import ui
 
 from gpu_engine import DAY_MS
 from pipeline.errors import ConflictError, NotFoundError
@@ -14,8 +14,18 @@ from pipeline.report.candle_chart import Units
 from pipeline.validation.wording import plural
 from pipeline.web.service import composing
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, frame, region, sentence, table, text, warning
-from pipeline.web.studio.leaving import connected
+from pipeline.web.studio.frame import (
+    Theme,
+    ask,
+    begin,
+    frame,
+    region,
+    sentence,
+    table,
+    text,
+    warning,
+)
+from pipeline.web.studio.leaving import check_open, client_here, connected
 from pipeline.web.studio.pages.candles import share, size
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 
@@ -36,6 +46,8 @@ async def market_page(service: Service, identity: str) -> None:
             ui.link("All candles", "/candles")
             return
         choices = await ask(composing.choices)
+        drawing = begin(service.candles.picture, market)
+        measures = begin(service.candles.quality, market)
         _facts(market, {(m.exchange, m.pair, m.timeframe) for m in choices.markets})
         with ui.element("section") as picture:
             text("h2", "Coverage (UTC)")
@@ -52,12 +64,8 @@ async def market_page(service: Service, identity: str) -> None:
         _holes(market)
         _months(market)
         await connected()
-        measures = None
-        if market.quality is None:  # it takes as long as all else, which goes on meanwhile
-            measures = background_tasks.create(ask(service.candles.quality, market))
-        await theme.name()
         try:
-            drawn = await ask(service.candles.picture, market)
+            drawn = await drawing
         except ConflictError as error:
             loading.set_text(str(error))
         else:
@@ -66,8 +74,9 @@ async def market_page(service: Service, identity: str) -> None:
                 _draw(picture, theme, drawn)
         if chart is not None:
             await chart.show(chart.view)
-        if measures is not None:
+        if market.quality is None:  # it takes as long as all else, which goes on meanwhile
             report, measured = await measures
+            check_open(client_here())
             measuring.delete()
             with quality:
                 _quality(report, measured)

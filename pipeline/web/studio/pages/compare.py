@@ -72,7 +72,6 @@ async def compare_page(service: Service, ids: Sequence[str]) -> None:
             text("summary", f"{plural(len(alike), 'setting')} alike in all")
             _table("What is alike", comparison, alike)
         await connected()
-        await theme.name()
         with place:
             theme.draw(curves(comparison)).classes("filling")
 

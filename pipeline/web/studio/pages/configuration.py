@@ -1,5 +1,6 @@
 """Show one configuration: its verdict at once, then the rest of its report, with live figures."""
 
+import asyncio
 from dataclasses import replace
 
 from markupsafe import Markup
@@ -11,11 +12,11 @@ from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, frame, markup, text, warning
+from pipeline.web.studio.frame import Theme, ask, begin, frame, markup, text, warning
 from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import place
-from pipeline.web.studio.widgets.trades import ExcursionPart, Trades
+from pipeline.web.studio.widgets.trades import ExcursionPart, Part, Trades, excursions_of
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
@@ -40,12 +41,12 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             )
             ui.link("All configurations", "/configurations")
             return
+        loading = begin(service.report, configuration_id)
+        excursions = asyncio.create_task(excursions_of(service, loading))
         page = ConfigurationPage(service, theme, replace(sight, missing=_LOADING))
         await connected()  # the verdict is there meanwhile
         ui.run_javascript("document.querySelector('.early')?.remove()")
-        report = await ask(service.report, configuration_id)
-        await theme.name()
-        page.complete(report)
+        page.complete(await loading, excursions)
 
 
 def _show_refused(service: Service, configuration_id: str, reason: str) -> None:
@@ -80,7 +81,7 @@ class ConfigurationPage:
         self._sections = {section.name: _section(section) for section in made}
         self._said = {section.name: section.inner for section in made}
 
-    def complete(self, report: ReportData) -> None:
+    def complete(self, report: ReportData, excursions: asyncio.Task[Part]) -> None:
         """Fill in what the artifacts say; of a page that the reader has left nothing."""
         if self._head.is_deleted:
             return
@@ -92,7 +93,8 @@ class ConfigurationPage:
             return
         for name, figure in fixed_figures(report, report.artifacts).items():
             place(name, self._theme, figure)
-        ExcursionPart(self._service, self._theme, report)
+        if len(report.artifacts.trades):
+            ExcursionPart(self._theme, excursions)
         Trades(self._service, report)
 
     def _say(self, report: ReportData) -> None:

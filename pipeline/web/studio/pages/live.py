@@ -35,7 +35,6 @@ async def live_page(service: Service) -> None:
     """Show what is switched on, kept up to date."""
     with frame("Live", "/live", notice=service.read_only) as theme:
         await connected()
-        await theme.name()
         page = Live(service, theme)
         await page.refresh()
         ui.timer(EVERY, page.refresh, immediate=False)

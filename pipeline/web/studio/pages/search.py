@@ -16,6 +16,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Theme,
     ask,
+    begin,
     frame,
     markup,
     region,
@@ -66,6 +67,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
         ui.add_body_html(f"<script>{script}</script>")
         days, table = _best(search)
         figures = ui.element("div")
+        replaying = begin(service.searches.replayed, search)
         await connected()  # to simulate takes a moment: the table is there meanwhile
         await theme.name()
         with ui.element("section"):
@@ -78,7 +80,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
                 sentence(said)
             with region("Parameters over the windows"):
                 drawing(theme, await ask(lambda: search.over_windows), _SPREAD, "figure tall wide")
-        again = await ask(service.searches.replayed, search)
+        again = await replaying
         if table.is_deleted:  # the reader has left the page
             return
         with days.clear() or days:

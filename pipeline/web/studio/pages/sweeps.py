@@ -133,7 +133,6 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
         page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))
         await connected()  # what can be read is there meanwhile
-        await theme.name()
         page.draw()
 
         async def refresh() -> None:

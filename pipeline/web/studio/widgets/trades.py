@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from nicegui import context, ui
 
 from gpu_engine import REASONS
@@ -27,13 +29,15 @@ from pipeline.report.page import excursion_part
 from pipeline.report.trades import MARGIN, side
 from pipeline.validation.wording import percent, plural
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, markup, region, sentence, table, text
+from pipeline.web.studio.frame import Theme, ask, begin, markup, region, sentence, table, text
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 from pipeline.web.studio.widgets.figures import inside, place
 
 #: Rows of a page of the table.
 SHOWN = 25
 _LOOK = "document.getElementById('section-trade-list').scrollIntoView()"
+#: Markup and a figure, or why there are none.
+Part = tuple[Markup, dict[str, Any]] | str
 _COLUMNS = ("trade", "side", "entered (UTC)", "at", "left (UTC)", "at", "by", "net return")
 
 
@@ -219,33 +223,41 @@ class Trades:
 
 
 class ExcursionPart:
-    """The part of the section *Performance* that needs the candles of all trades."""
+    """The part of the section *Performance* that needs the candles of all trades.
 
-    def __init__(self, service: Service, theme: Theme, report: ReportData) -> None:
-        assert report.artifacts is not None, "no trades without artifacts"
-        self._service, self._theme = service, theme
-        self._configuration, self._trades = report.configuration, report.artifacts.trades
-        if len(self._trades) == 0:
-            return
+    ``excursions`` is what `excursions_of` returns.
+    """
+
+    def __init__(self, theme: Theme, excursions: asyncio.Task[Part]) -> None:
+        self._theme, self._excursions = theme, excursions
         with inside("#excursion-part"):
             self._place = ui.element("div")
         with self._place:
             sentence("Reading the candles of every trade …", "soft").props("role=status")
-        ui.timer(0.1, self._fill, once=True)
+        ui.timer(0.0, self._fill, once=True)
 
     async def _fill(self) -> None:
-        refusal, ran = "", None
-        try:
-            ran = await ask(self._service.charts.excursions, self._configuration, self._trades)
-        except UserError as error:
-            refusal = str(error)
+        made = await self._excursions
         if self._place.is_deleted:  # the reader has left the page
             return
         self._place.clear()
         with self._place:
-            if ran is None:
-                sentence(refusal, "soft missing")
+            if isinstance(made, str):
+                sentence(made, "soft missing")
                 return
-            part, figure = excursion_part(self._trades, ran, self._configuration.synthetic)
-            markup(part)
+            inner, figure = made
+            markup(inner)
         place("excursions", self._theme, figure)
+
+
+async def excursions_of(service: Service, loading: asyncio.Task[ReportData]) -> Part:
+    """Return what the section says of the excursions of all trades, or why it says nothing."""
+    try:
+        report = await loading
+        if report.artifacts is None or len(report.artifacts.trades) == 0:
+            return "There are no trades."
+        configuration, trades = report.configuration, report.artifacts.trades
+        ran = await begin(service.charts.excursions, configuration, trades)
+    except UserError as error:
+        return str(error)
+    return excursion_part(trades, ran, configuration.synthetic)
