@@ -6,8 +6,10 @@ that is killed loses nothing: the next look finds what the last one would have.
 """
 
 from collections import defaultdict
+from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from pipeline.results import ownership, sweep_rows
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainingJob
@@ -18,6 +20,8 @@ from pipeline.results.sweep_rows import rows_of
 from pipeline.results.sweeps import QUEUE, Claim, Sweeps, empty, write_end
 
 _OPEN = ("pending", "running")
+#: Where the configuration of a sweep holds the key that it gave free.
+_KEY = "key"
 
 
 class QueuedSweeps(Sweeps):
@@ -72,7 +76,8 @@ class QueuedSweeps(Sweeps):
     def cancel_queued(self, sweep_id: str) -> int:
         """Cancel the jobs of a queued sweep that wait or run; return how many these were.
 
-        What had ended stays, and is judged among all that were asked for.
+        What had ended stays, and is judged among all that were asked for. Meanwhile the same may be
+        started again.
 
         Raises
         ------
@@ -84,7 +89,32 @@ class QueuedSweeps(Sweeps):
             left = [job.id for job in jobs if job.status in _OPEN]
             for job_id in left:
                 ownership.move_job(session, job_id, "cancelled", finished_at=utc_now())
+            _let_go(session, sweep_id)
         return len(left)
+
+    @waits
+    def cancel_market(self, job_id: str) -> None:
+        """Cancel a pending or running job, whoever owns it; with the last one its queued sweep.
+
+        Raises
+        ------
+        IllegalTransitionError
+            When it has ended.
+        """
+        row, sweep = SweepMarketRow, SweepRow
+        of_job = select(row.sweep_id).where(row.job_id == job_id)
+        lock = update(sweep).where(sweep.id.in_(of_job), sweep.status == "running")
+        lock = lock.where(sweep.owner == QUEUE).values(owner=QUEUE).returning(sweep.id)
+        jobs = select(TrainingJob.id).join(row, row.job_id == TrainingJob.id)
+        still_open = jobs.where(TrainingJob.status.in_(_OPEN)).limit(1)
+        with self._sessions.begin() as session:
+            # Locked first: of two that cancel the last two jobs, one sees the other's.
+            sweep_ids = session.scalars(lock).all()
+            ownership.move_job(session, job_id, "cancelled", finished_at=utc_now())
+            for sweep_id in sweep_ids:
+                if session.scalar(still_open.where(row.sweep_id == sweep_id)) is None:
+                    with sweep_rows.sealing(session, sweep_id):
+                        _let_go(session, sweep_id)
 
     @waits
     def restart_market(self, job_id: str) -> bool:
@@ -108,7 +138,8 @@ class QueuedSweeps(Sweeps):
             if sweep_id is None:
                 return False
             with sweep_rows.sealing(session, sweep_id):
-                opened = update(sweep).where(sweep.id == sweep_id)
+                key, config = _key_of(session, sweep_id)
+                opened = update(sweep).where(sweep.id == sweep_id).values(key=config.get(_KEY, key))
                 session.execute(opened.values(status="running", finished_at=None, pooled=None))
                 for market in rows_of(session, sweep_id):
                     if market.job_id == job_id:
@@ -123,3 +154,19 @@ class QueuedSweeps(Sweeps):
             for row in rows_of(session, sweep_id):
                 row.error = row.error or f"not judged: {reason}"
         self.end(claim, "failed")
+
+
+def _let_go(session: Session, sweep_id: str) -> None:
+    """Give the key of a cancelled sweep free, which is not judged yet: the same may be started.
+
+    Who restarts a job of it takes the key back, unless the same was started since.
+    """
+    key, config = _key_of(session, sweep_id)
+    freed = update(SweepRow).where(SweepRow.id == sweep_id)
+    session.execute(freed.values(key=sweep_id, config={_KEY: key} | config))
+
+
+def _key_of(session: Session, sweep_id: str) -> tuple[str, dict[str, Any]]:
+    query = select(SweepRow.key, SweepRow.config).where(SweepRow.id == sweep_id)
+    key, config = session.execute(query).one()
+    return key, config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ def sweeps(repository: Repository) -> QueuedSweeps:
 @pytest.fixture
 def sweep_id(sweeps: QueuedSweeps, example_job: dict[str, Any]) -> str:
     """A queued sweep of three markets."""
+    return begin(sweeps, example_job)
+
+
+def begin(sweeps: QueuedSweeps, example_job: dict[str, Any]) -> str:
+    """Queue the very same sweep; return its id."""
     names = ("btc_1h", "eth_1h", "sol_1h")
     return sweeps.begin(
         key="5eed" * 16,
@@ -182,3 +188,53 @@ def test_of_one_start_a_single_job_waits_or_runs_whoever_asks(
             other.jobs.restart(second)
         assert len(one.jobs.find("pending")) == 1
         assert len(one.jobs.queue([example_job, example_job])) == 2, "a command may"
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_the_same_sweep_may_be_started_once_all_of_it_is_cancelled(
+    repository: Repository,
+    sweeps: QueuedSweeps,
+    sweep_id: str,
+    example_job: dict[str, Any],
+    judge: Any,
+    one_by_one: bool,
+) -> None:
+    """Nobody waits until what was cancelled is judged, and still no two of them run."""
+
+    def cancel(one: str) -> None:
+        if not one_by_one:
+            sweeps.cancel_queued(one)
+            return
+        for job_id in [market.job_id for market in sweeps.markets(one)]:
+            with pytest.raises(SweepTakenError):
+                begin(sweeps, example_job)  # some of it waits still
+            sweeps.cancel_market(job_id)
+
+    assert repository.jobs.take(repository.jobs.waiting(1)[0])
+    cancel(sweep_id)
+    second = begin(sweeps, example_job)
+    with pytest.raises(SweepTakenError):
+        begin(sweeps, example_job)
+    first_job = sweeps.markets(sweep_id)[0].job_id
+    with pytest.raises(SameStartError):
+        sweeps.restart_market(first_job)
+    assert judge() == [sweep_id]
+    assert states(sweeps, sweep_id) == ["cancelled"] * 4
+    assert states(sweeps, second) == ["running"] + ["pending"] * 3
+    cancel(second)
+    assert sweeps.restart_market(first_job)
+    with pytest.raises(SweepTakenError):
+        begin(sweeps, example_job)
+    assert sweeps.whole(second).config["markets"] == sweeps.whole(sweep_id).config["markets"]
+
+
+def test_two_that_cancel_the_last_two_jobs_at_once_free_the_start(
+    repository: Repository, sweeps: QueuedSweeps, sweep_id: str, example_job: dict[str, Any]
+) -> None:
+    first, *rest = [market.job_id for market in sweeps.markets(sweep_id)]
+    sweeps.cancel_market(first)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(sweeps.cancel_market, rest))
+    assert begin(sweeps, example_job)
+    with pytest.raises(IllegalTransitionError):
+        sweeps.cancel_market(first)

@@ -198,14 +198,16 @@ class JobService:
         ConflictError
             When it has ended.
         """
-        return self._moved(job_id, lambda to: to.jobs.cancel(job_id), "there is nothing to cancel")
+        return self._moved(
+            job_id, lambda to: to.sweeps.cancel_market(job_id), "there is nothing to cancel"
+        )
 
     def cancel_waiting(self) -> int:
         """Cancel all jobs that wait in the queue; return how many these were."""
         waiting, to = self.repository.jobs.waiting(MOST_WAITING), self._writable
         for job_id in waiting:
             with suppress(IllegalTransitionError):  # it has begun, or somebody was faster
-                to.jobs.cancel(job_id)
+                to.sweeps.cancel_market(job_id)
         return len(waiting)
 
     def restart(self, job_id: str) -> JobView:
