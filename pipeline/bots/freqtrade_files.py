@@ -52,7 +52,7 @@ def write_files(plan: Plan, folder: Path) -> list[Path]:
             name=name,
             market=f"{plan.exchange}:{plan.pair}:{plan.timeframe}",
             size=said_of_size(plan),
-            can_short=_trades_shorts(plan),
+            can_short=":" in plan.pair and plan.risk["direction"] != "long",
         ),
     }
     paths = [folder / name for name in texts]
@@ -110,10 +110,6 @@ _FREQTRADE_NAMES = {"binanceusdm": "binance", "krakenfutures": "krakenfutures"}
 
 def _exchange(plan: Plan) -> str:
     return _FREQTRADE_NAMES.get(plan.exchange, plan.exchange)
-
-
-def _trades_shorts(plan: Plan) -> bool:
-    return ":" in plan.pair and plan.risk["direction"] != "long"
 
 
 def said_of_size(plan: Plan) -> str:

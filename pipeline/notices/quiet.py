@@ -18,8 +18,4 @@ def quiet() -> Iterator[None]:
         _quiet.now = False
 
 
-def _is_loud(_: logging.LogRecord) -> bool:
-    return not getattr(_quiet, "now", False)
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_is_loud)
+logging.getLogger("urllib3.connectionpool").addFilter(lambda _: not getattr(_quiet, "now", False))

@@ -13,16 +13,7 @@ import numpy as np
 from gpu_engine import Float, Int32, Int64, metrics_of
 from pipeline.config import text_hash
 from pipeline.report.figures import dates, equity_curve
-from pipeline.report.theme import (
-    FOUND,
-    GAIN,
-    IN_SAMPLE,
-    LOSS,
-    MUTED,
-    OUT_OF_SAMPLE,
-    Figure,
-    figure,
-)
+from pipeline.report.theme import FOUND, GAIN, IN_SAMPLE, LOSS, MUTED, OUT_OF_SAMPLE, Figure, figure
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES

@@ -60,11 +60,7 @@ def drawdown(in_sample: DailySeries, out_of_sample: DailySeries) -> Figure:
 
 
 def _series(
-    in_sample: DailySeries,
-    out_of_sample: DailySeries,
-    title: str,
-    curve: Any,
-    **line: Any,
+    in_sample: DailySeries, out_of_sample: DailySeries, title: str, curve: Any, **line: Any
 ) -> Figure:
     drawn = zip(
         _SERIES,

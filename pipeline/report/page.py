@@ -127,11 +127,6 @@ def _tables_of(configuration: Configuration) -> list[RecordTable]:
     )
 
 
-def _choices_of(configuration: Configuration) -> RecordTable:
-    """Return the table of a row's parameters."""
-    return settings(configuration.parameters, configuration.statistics)
-
-
 def head(report: ReportData) -> Markup:
     """Return which configuration this is, and a mark where its candles were invented."""
     return _macro("head", report)
@@ -187,10 +182,6 @@ def _written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
-def _document_text(configuration: Configuration) -> str:
-    return json.dumps(configuration.document, indent=2, ensure_ascii=False)
-
-
 def payload(report: ReportData) -> dict[str, Any]:
     """Return all that a report draws; what is missing is left out."""
     record = report.artifacts
@@ -237,7 +228,7 @@ def fixed_figures(report: ReportData, record: ArtifactSet) -> dict[str, Figure]:
 TEMPLATES.globals.update(
     REASONS=REASONS,
     base64=lambda text: base64.b64encode(text.encode()).decode(),
-    document_text=_document_text,
+    document_text=lambda row: json.dumps(row.document, indent=2, ensure_ascii=False),
     excursion_table_of=lambda report: excursion_table(
         report.artifacts.trades, excursions_of(report.candles, report.artifacts.trades)
     ),
@@ -257,7 +248,7 @@ TEMPLATES.globals.update(
     side=side,
     sparkline_of=headline.sparkline,
     statistic_rows=statistic_rows,
-    choices_of=_choices_of,
+    choices_of=lambda row: settings(row.parameters, row.statistics),
     tables_of=_tables_of,
     evidence_sentences=evidence_sentences,
     tiles_of=headline.tiles,

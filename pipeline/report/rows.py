@@ -132,31 +132,6 @@ class WindowRow(Row):
     """Of what was chosen, on the days of the test."""
 
 
-class TrialRow(Row):
-    """A combination of the search that found the configuration, in sample."""
-
-    index: int
-    """Place in the grid, from 0; the last parameter runs fastest. Of a search that draws the place
-    among what it asked."""
-    parameters: Parameters
-    """Its values by name; null is "off"."""
-    admissible: bool
-    """Whether a search may choose it."""
-    score: Number
-    """What the search ranks by. Null where not admissible, and in JSON also where it is infinite:
-    nothing was lost."""
-    net_profit: Number = None
-    """Fraction of the equity at the start."""
-    sharpe_ratio: Number = None
-    """Annualised with 365 days."""
-    max_drawdown: Number = None
-    """Largest fraction of the highest equity that was lost, from 0 to 1."""
-    sample_size: int | None = None
-    """Closed trades."""
-    win_rate: Number = None
-    """Share of the trades that gained."""
-
-
 class ResultRow(Row):
     """What a combination came to on some days; null where that is not known or undefined."""
 
@@ -170,6 +145,23 @@ class ResultRow(Row):
     """Closed trades."""
     win_rate: Number = None
     """Share of the trades that gained."""
+
+
+class _Trial(Row):
+    index: int
+    """Place in the grid, from 0; the last parameter runs fastest. Of a search that draws the place
+    among what it asked."""
+    parameters: Parameters
+    """Its values by name; null is "off"."""
+    admissible: bool
+    """Whether a search may choose it."""
+    score: Number
+    """What the search ranks by. Null where not admissible, and in JSON also where it is infinite:
+    nothing was lost."""
+
+
+class TrialRow(ResultRow, _Trial):
+    """A combination of the search that found the configuration, in sample."""
 
 
 class BestRow(Row):

@@ -160,13 +160,7 @@ def importance_bars(found: Importance) -> Figure:
     )
 
 
-def relief(
-    table: Float,
-    labels: Mapping[str, Sequence[str]],
-    x: str,
-    y: str,
-    title: str,
-) -> Figure:
+def relief(table: Float, labels: Mapping[str, Sequence[str]], x: str, y: str, title: str) -> Figure:
     """Return a metric over two parameters as a surface in three dimensions.
 
     Parameters

@@ -125,7 +125,7 @@ def layout_of(text: bytes, name: str, notation: Notation) -> Layout:
     if names and lines[at].strip() == BINANCE_HEADER:
         rows = [_fields(line, ",") for line in lines[at + 1 :]]
         _check_linear(rows, name)
-        contract = "linear" if _in_milliseconds(rows) else None
+        contract = "linear" if rows and len(rows[0][0].strip()) == 13 else None  # milliseconds
         return Layout(",", at + 1, 12, _FIRST_SIX, _POINTS, "binance", contract=contract)
     where = positions(names, name, notation.base)
     rows = [row for line in lines[at + 1 :] if len(row := _fields(line, separator)) == len(names)]
@@ -274,10 +274,6 @@ def _check_linear(rows: Sequence[Sequence[str]], name: str) -> None:
             " BTCUSDT.",
             "a coin-margined future",
         )
-
-
-def _in_milliseconds(rows: Sequence[Sequence[str]]) -> bool:
-    return bool(rows) and len(rows[0][0].strip()) == 13
 
 
 def _fields(line: str, separator: str) -> list[str]:

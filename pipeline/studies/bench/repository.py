@@ -17,7 +17,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import insert, text
 
 from pipeline.cli import command
 from pipeline.cli.console import Console
@@ -120,11 +120,9 @@ def fill(repository: Repository, rows: int) -> None:
             connection.execute(insert(TrainedConfiguration), [_row(n, chance) for n in numbers])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         # What PostgreSQL's autovacuum does a minute later, and what it plans by.
-        connection.execute(text("VACUUM ANALYZE" if _is_postgresql(engine) else "ANALYZE"))
-
-
-def _is_postgresql(engine: Engine) -> bool:
-    return engine.dialect.name == "postgresql"
+        connection.execute(
+            text("VACUUM ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE")
+        )
 
 
 def _row(number: int, chance: random.Random) -> dict[str, Any]:
