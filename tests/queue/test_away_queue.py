@@ -36,15 +36,15 @@ def place(tmp_path, outage):
 
 
 @pytest.fixture
-def away_after_training(monkeypatch, outage):
+def away_after_training(monkeypatch):
     """Have the database go away when a training has its result."""
     train = job.train
     with ExitStack() as until_the_end:
 
-        def disturb(seconds):
+        def disturb(away):
             def disturbed(*arguments):
                 trained = train(*arguments)
-                until_the_end.enter_context(outage.away(seconds))
+                until_the_end.enter_context(away())
                 return trained
 
             monkeypatch.setattr(job, "train", disturbed)
@@ -65,10 +65,10 @@ def figures(repository):
     return [(row.parameters, row.out_of_sample, row.statistics["p_value"]) for row in rows]
 
 
-def test_a_job_waits_for_its_database(place, away_after_training):
+def test_a_job_waits_for_its_database(place, outage, away_after_training):
     with open_database(place.url) as repository:
         run_job((place, repository.identity), queued(repository), print)
-        away_after_training(1.0)
+        away_after_training(outage.until_said)
         assert run_job((place, repository.identity), queued(repository), print) is None
         assert [one.status for one in repository.jobs.find()] == ["completed"] * 2
         first, second = figures(repository)
@@ -89,12 +89,12 @@ def trainings(monkeypatch):
 
 
 def test_when_patience_ends_the_job_waits_again_and_is_stored_without_training(
-    place, trainings, away_after_training
+    place, outage, trainings, away_after_training
 ):
     short = place.model_copy(update={"patience": 0.3})
     with open_database(place.url) as repository:
         run_job((short, repository.identity), queued(repository), print)
-        comes_back = away_after_training(60.0)
+        comes_back = away_after_training(outage.away)
         job_id = queued(repository)
         dispatcher = Dispatcher(
             repository, DispatchConfig(storage=short, concurrent=1, idle=1.0, server=None)
@@ -159,7 +159,7 @@ def test_a_request_does_not_wait(place, outage):
                 assert refused.status_code == 503
                 assert refused.headers["retry-after"].isdigit()
                 assert "database does not answer" in refused.json()["detail"]
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 30  # and not as long as a job is patient
             until(lambda: client.post(path).status_code == 200)
     assert [line.split(":")[0].split(" after")[0] for line in said] == [
         "The database does not answer",

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
@@ -15,23 +16,55 @@ from pipeline.errors import DatabaseAwayError, UserError
 from pipeline.results import silence
 from pipeline.results.database import Repository, open_database
 from pipeline.results.patience import Tables, waits
-from support.outages import Outage, stopped
+from support.outages import Outage, hurry, stopped
 
 pytestmark = pytest.mark.drill
 
 
-@pytest.fixture(autouse=True)
-def _in_a_hurry(monkeypatch):
-    monkeypatch.setattr(silence, "SILENCE", 0.2)
-    monkeypatch.setattr(silence, "LOOK", 0.2)
-    monkeypatch.setattr(silence, "TRY_EVERY", 0.1)
-
-
 @pytest.fixture
 def frozen(own_server):
-    """A server that can be frozen, and connections to it that are made within a second."""
-    url = own_server.empty_database() + "&connect_timeout=1"
-    return Outage(url, lambda s=60.0: stopped(own_server.freeze, own_server.thaw, s))
+    """A server that can be frozen."""
+    return Outage(own_server.empty_database(), lambda: stopped(own_server.freeze, own_server.thaw))
+
+
+@contextmanager
+def patient(url, limit, *tell):
+    """Open a database of a server that lives, and look after it when it is silent for a moment."""
+    with open_database(url, limit, *tell) as repository, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(silence, "SILENCE", 0.1)
+        patch.setattr(silence, "LOOK", 60.0)
+        yield repository
+
+
+class Said(list):
+    """What a command says, and the event of its first sentence."""
+
+    def __init__(self):
+        self.first = threading.Event()
+
+    def __call__(self, sentence):
+        self.append(sentence)
+        self.first.set()
+
+    def then(self, action):
+        """Do something in a thread once it has said a sentence."""
+
+        def wait():
+            self.first.wait(60)
+            action()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        return thread
+
+
+#: A statement works as long as another session keeps a lock that it does not wait for.
+_WORKS = """
+WITH RECURSIVE work(is_done, pause) AS (
+    SELECT pg_try_advisory_xact_lock(7), pg_sleep(0.01)::text
+    UNION ALL SELECT pg_try_advisory_xact_lock(7), pg_sleep(0.01)::text FROM work WHERE NOT is_done
+) SELECT 7 FROM work WHERE is_done
+"""
 
 
 class Statements(Tables):
@@ -47,19 +80,24 @@ def statements(repository):
     return Statements(repository._sessions)
 
 
-@pytest.mark.parametrize("why", ["works", "waits for a lock"])
-def test_a_server_that_lives_may_take_long(server, why):
-    said = []
-    with open_database(server.empty_database(), 20, said.append) as repository:
-        if why == "works":
-            assert statements(repository).ask("SELECT 7 FROM pg_sleep(0.8)") == 7
-        else:
-            with repository.engine.begin() as other:
-                other.execute(text("LOCK TABLE training_jobs"))
-                later = threading.Timer(0.8, other.commit)
-                later.start()
-                assert statements(repository).ask("SELECT count(*) FROM training_jobs") == 0
-                later.join()
+@pytest.mark.parametrize(
+    ("lock", "statement", "answer"),
+    [
+        ("SELECT pg_advisory_xact_lock(7)", _WORKS, 7),
+        ("LOCK TABLE training_jobs", "SELECT count(*) FROM training_jobs", 0),
+    ],
+    ids=["works", "waits for a lock"],
+)
+def test_a_server_that_lives_may_take_long(server, lock, statement, answer):
+    said = Said()
+    with (
+        patient(server.empty_database(), 600, said) as repository,
+        repository.engine.begin() as other,
+    ):
+        other.execute(text(lock))
+        later = said.then(other.commit)
+        assert statements(repository).ask(statement) == answer
+        later.join()
     away, back = said
     assert away.startswith("The database does not answer: the server has not answered for ")
     assert back.startswith("The database answers again after ")
@@ -67,17 +105,17 @@ def test_a_server_that_lives_may_take_long(server, why):
 
 def test_a_lock_is_waited_for_as_long_as_the_command_is_patient(server, monkeypatch):
     monkeypatch.setattr(silence, "LONGEST", 0.3)
-    with open_database(server.empty_database(), 0.5) as repository:
+    with patient(server.empty_database(), 0.5) as repository:
         began = time.monotonic()
         with pytest.raises(DatabaseAwayError, match=r"^The database did not answer for 0\.5 s: "):
-            statements(repository).ask("SELECT pg_sleep(20)")
-        assert 0.5 <= time.monotonic() - began < 5
+            statements(repository).ask("SELECT pg_sleep(600)")
+        assert 0.5 <= time.monotonic() - began < 60
 
 
 def test_a_frozen_server_is_away_and_comes_back(frozen, example_job):
     said = []
-    with open_database(frozen.url, 20, said.append) as repository:
-        with frozen.away(1.0):
+    with open_database(frozen.url, 600, said.append) as repository:
+        with frozen.until_said():
             job_id = repository.jobs.create(**example_job)
         assert [one.id for one in repository.jobs.find()] == [job_id]
         repository.patience.limit = 0.3
@@ -88,12 +126,12 @@ def test_a_frozen_server_is_away_and_comes_back(frozen, example_job):
         "The database answers again",
         "The database does not answer",
     ]
-    with frozen.away(), pytest.raises(UserError, match=r"the server has not answered for 1 s"):
-        open_database(frozen.url, 20)
+    with frozen.away(), pytest.raises(UserError, match=r"the server has not answered for \d\d? s"):
+        open_database(frozen.url, 600)
 
 
-def test_many_that_do_not_wait_are_answered_soon(frozen):
-    """Thirty at once, of a pool of fifteen connections."""
+def test_many_that_do_not_wait_are_answered_soon(frozen, monkeypatch):
+    """Thirty at once, of a pool of fifteen connections: the second half asks nobody."""
     with open_database(frozen.url) as repository:
         ends = []
 
@@ -104,20 +142,21 @@ def test_many_that_do_not_wait_are_answered_soon(frozen):
 
         threads = [threading.Thread(target=ask) for _ in range(30)]
         with frozen.away():
+            monkeypatch.setattr(silence, "TRY_EVERY", 600.0)
             began = time.monotonic()
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
         assert len(ends) == 30
-        assert max(ends) - began < 4
+        assert max(ends) - began < 25  # half a minute is how long the pool would have them wait
 
 
 @pytest.mark.parametrize("before", [True, False])
 def test_a_commit_whose_answer_is_frozen_is_not_done_twice(
     frozen, example_job, example, monkeypatch, before
 ):
-    with open_database(frozen.url, 20) as repository:
+    with open_database(frozen.url, 600) as repository:
         job_id = repository.jobs.create(**example_job)
         repository.jobs.start(job_id)
         dialect, once = repository.engine.dialect, iter([True])
@@ -128,7 +167,7 @@ def test_a_commit_whose_answer_is_frozen_is_not_done_twice(
                 return commit(connection)
             if not before:
                 commit(connection)
-            with frozen.away(0.7):
+            with frozen.away():
                 connection.cursor().execute("COMMIT")
                 raise AssertionError("it was frozen")
 
@@ -140,12 +179,13 @@ def test_a_commit_whose_answer_is_frozen_is_not_done_twice(
 
 
 def test_ctrl_c_ends_the_wait_at_once(server):
-    with open_database(server.empty_database(), 600) as repository:
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    said = Said()
+    with patient(server.empty_database(), 600, said) as repository:
         began = time.monotonic()
+        said.then(lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            statements(repository).ask("SELECT pg_sleep(20)")
-        assert time.monotonic() - began < 5
+            statements(repository).ask("SELECT pg_sleep(600)")
+        assert time.monotonic() - began < 50
         assert statements(repository).ask("SELECT 7") == 7
 
 
@@ -192,29 +232,46 @@ def network(path, heard=bytes):
 
 def at(port, url):
     """The URL of a database through a `network`."""
-    return url.split("?")[0].replace("@/", f"@127.0.0.1:{port}/") + "?connect_timeout=1"
+    return url.split("?")[0].replace("@/", f"@127.0.0.1:{port}/")
 
 
 def test_a_network_that_drops_what_is_sent(server, example_job):
-    url = server.empty_database()
+    url, said = server.empty_database(), Said()
     with (
         network(f"{server.folder}/.s.PGSQL.5432") as (port, drops),
-        open_database(at(port, url), 20) as repository,
+        open_database(at(port, url), 600, said) as repository,
     ):
         first = repository.jobs.create(**example_job)
         drops.set()
-        threading.Timer(1.0, drops.clear).start()
-        second = repository.jobs.create(**example_job)
+        with hurry():
+            said.then(drops.clear)
+            second = repository.jobs.create(**example_job)
         assert {one.id for one in repository.jobs.find()} == {first, second}
 
 
-def test_an_address_that_does_not_answer_is_passed_over(server):
+def test_an_address_that_does_not_answer_is_passed_over(server, monkeypatch):
+    kept = []  # a minute passes with each
+
+    def accept(listening):
+        with suppress(OSError):  # closed at the end of the test
+            while True:
+                peer, _ = listening.accept()
+                peer.recv(1)  # who asks has looked at the clock
+                kept.append(peer)
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 60.0 * len(kept))
+    monkeypatch.setattr(silence, "time", clock)
+    monkeypatch.setattr(silence, "SILENCE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        threading.Thread(target=accept, args=[silent], daemon=True).start()
         first = f"host=127.0.0.1:{silent.getsockname()[1]}"
-        url = server.empty_database().replace("?", f"?{first}&") + ":5432&connect_timeout=1"
+        url = server.empty_database().replace("?", f"?{first}&") + ":5432&connect_timeout=60"
         with open_database(url) as repository:
             assert isinstance(repository, Repository)
             assert repository.jobs.find() == []
+            assert kept
+        for one in kept:
+            one.close()
 
 
 def test_a_pooler_that_remembers_a_standby_is_not_believed(server, example_job):
@@ -226,7 +283,7 @@ def test_a_pooler_that_remembers_a_standby_is_not_believed(server, example_job):
     url = server.empty_database()
     with (
         network(f"{server.folder}/.s.PGSQL.5432", remembered) as (port, _),
-        open_database(at(port, url), 0.5) as repository,
+        open_database(at(port, url), 20) as repository,
     ):
         repository.engine.dispose()
         job_id = repository.jobs.create(**example_job)

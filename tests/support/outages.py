@@ -2,84 +2,110 @@
 
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
 from pipeline.results import engines, silence
 from pipeline.results.database import open_database
+from pipeline.results.patience import Patience
+
+#: Seconds after which an outage ends that nobody has ended.
+LONGEST = 600.0
 
 
 @contextmanager
-def locked(path, seconds=60.0):
-    """Hold a SQLite file locked, for so long or until the context ends."""
-    over, holds = threading.Event(), threading.Event()
-
-    def hold():
-        lock = sqlite3.connect(path, isolation_level=None, timeout=30)
+def locked(path):
+    """Hold a SQLite file locked."""
+    lock = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+    with closing(lock):
         lock.execute("BEGIN EXCLUSIVE")
-        holds.set()
-        over.wait(seconds)
-        lock.close()
+        yield
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    holds.wait()
+
+@contextmanager
+def stopped(stop, start):
+    """Stop or freeze a PostgreSQL."""
+    stop()
     try:
         yield
     finally:
-        over.set()
-        thread.join()
-
-
-@contextmanager
-def stopped(stop, start, seconds=60.0):
-    """Stop or freeze a PostgreSQL, for so long or until the context ends."""
-    stop()
-    over = threading.Event()
-
-    def start_later():
-        over.wait(seconds)
         start()
 
-    thread = threading.Thread(target=start_later)
-    thread.start()
-    try:
+
+@contextmanager
+def hurry():
+    """Have this process notice in a fifth of a second what takes five seconds elsewhere."""
+    connect = silence.Silence._connect
+
+    def within_a_second(self, parameters, since):
+        return connect(self, parameters | {"connect_timeout": "1"}, since)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "BUSY_MS", 50)
+        patch.setattr(silence, "SILENCE", 0.2)
+        patch.setattr(silence, "LOOK", 0.2)
+        patch.setattr(silence, "TRY_EVERY", 0.1)
+        patch.setattr(silence.Silence, "_connect", within_a_second)
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 class Outage:
     """A database that can be away.
 
-    ``url`` names it; ``away(seconds)`` begins an outage, which ends after so long or with the
-    context.
+    ``url`` names it; ``holds()`` is a context in which it is away. This process is in a hurry for
+    as long, and not longer: where a machine has much to do, a server that is there answers late.
     """
 
-    def __init__(self, url, away):
-        self.url, self.away = url, away
+    def __init__(self, url, holds):
+        self.url, self._holds = url, holds
+
+    @contextmanager
+    def away(self, seconds=LONGEST):
+        """Begin an outage. The event that this yields ends it, as do so many seconds and the end
+        of the context.
+        """
+        over, outage = threading.Event(), ExitStack()
+        outage.enter_context(hurry())
+        outage.enter_context(self._holds())
+
+        def end_later():
+            over.wait(seconds)
+            outage.close()
+
+        thread = threading.Thread(target=end_later)
+        thread.start()
+        try:
+            yield over
+        finally:
+            over.set()
+            thread.join()
+
+    @contextmanager
+    def until_said(self):
+        """Begin an outage that ends once somebody who waits has said that nobody answers."""
+        say_away = Patience.say_away
+
+        def said(patience, error):
+            say_away(patience, error)
+            if patience.limit > 0:
+                over.set()
+
+        with self.away() as over, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Patience, "say_away", said)
+            yield over
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "frozen"])
-def outage(request, tmp_path, monkeypatch):
-    """A database in the test's folder, or a server of its own that is ended or frozen.
-
-    This process notices in a fifth of a second what takes five seconds elsewhere.
-    """
-    monkeypatch.setattr(engines, "BUSY_MS", 50)
-    monkeypatch.setattr(silence, "SILENCE", 0.2)
-    monkeypatch.setattr(silence, "LOOK", 0.2)
-    monkeypatch.setattr(silence, "TRY_EVERY", 0.1)
-    monkeypatch.setitem(engines.CONNECTION, "connect_timeout", "1")
+def outage(request, tmp_path):
+    """A database in the test's folder, or a server of its own that is ended or frozen."""
     if request.param == "sqlite":
         path = tmp_path / "var/trainings.db"
-        return Outage(f"sqlite:///{path}", lambda seconds=60.0: locked(path, seconds))
+        return Outage(f"sqlite:///{path}", lambda: locked(path))
     server = request.getfixturevalue("own_server")
     frozen = request.param == "frozen"
     ends = (server.freeze, server.thaw) if frozen else (server.stop, server.start)
-    return Outage(server.empty_database(), lambda seconds=60.0: stopped(*ends, seconds))
+    return Outage(server.empty_database(), lambda: stopped(*ends))
 
 
 #: For a test that takes more than three seconds where it meets a frozen server.

@@ -60,8 +60,8 @@ def test_that_nothing_can_be_stored_is_said_while_all_workers_wait(tmp_path, out
     train_market = running.train_market
 
     def away(*arguments):
-        with outage.away():  # for writers: a locked file is read all the time
-            time.sleep(0.6)
+        with outage.until_said() as over:  # to writers: a locked file is read all the time
+            assert over.wait(60)
         return train_market(*arguments)
 
     monkeypatch.setattr(running, "train_market", away)

@@ -11,11 +11,10 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from pipeline import store
-from pipeline.results import engines
 from pipeline.results.database import open_database
 from pipeline.training import job
 from pipeline.training.run import Reporter
-from support.outages import SPOILS, again_and_again, locked, take_away
+from support.outages import SPOILS, again_and_again, hurry, locked, take_away
 from support.runs import QUICK, SMALL_GRID, ask, finish, run_here, start
 from support.stored import command, sql
 
@@ -47,7 +46,6 @@ def stored(finished, url=None):
 @pytest.fixture
 def disturb(monkeypatch):
     """Have something hold while the search runs, or from its end on."""
-    monkeypatch.setattr(engines, "BUSY_MS", 50)
     train, until_the_end = job.train, ExitStack()
 
     def during(moment, away):
@@ -67,7 +65,7 @@ def disturb(monkeypatch):
 
 @pytest.mark.parametrize("moment", ["search", "storing"])
 def test_a_database_that_is_away_is_waited_for(tmp_path, outage, disturb, undisturbed, moment):
-    disturb(moment, lambda: outage.away(0.5))
+    disturb(moment, lambda: outage.away(0.5) if moment == "search" else outage.until_said())
     finished = run_here(tmp_path, *QUICK_GRID, f"storage.url='{outage.url}'")
     assert stored(finished, outage.url) == undisturbed
     away = finished.err.count("The database does not answer: ")
@@ -137,9 +135,10 @@ def kept(finished):
 
 
 def test_when_patience_ends_the_result_is_kept_and_stored_once(tmp_path, disturb, undisturbed):
-    with ExitStack() as lock:
+    with ExitStack() as away:
+        away.enter_context(hurry())
         holds = locked(tmp_path / "var/trainings.db")
-        disturb("storing", lambda: lock.enter_context(holds) or ExitStack())
+        disturb("storing", lambda: away.enter_context(holds) or ExitStack())
         finished = run_here(tmp_path, *QUICK_GRID, "storage.patience=0.3")
     assert "The database did not answer for 0.3 s: database is locked." in finished.err
     folder = kept(finished)
@@ -161,6 +160,7 @@ def test_ctrl_c_while_waiting_ends_at_once_and_keeps_the_result(tmp_path, distur
     monkeypatch.setattr("pipeline.training.storing.HURRY", 0)
     monkeypatch.setattr(job, "HURRY", 0)
     with ExitStack() as lock:
+        lock.enter_context(hurry())
         holds = locked(tmp_path / "var/trainings.db")
 
         def away():
@@ -176,21 +176,23 @@ def test_ctrl_c_while_waiting_ends_at_once_and_keeps_the_result(tmp_path, distur
     assert (tmp_path / said / "unstored/SHA256SUMS").exists()
 
 
-def test_progress_that_cannot_be_written_takes_a_twentieth_of_the_time():
-    tries = []
+def test_progress_that_cannot_be_written_takes_a_twentieth_of_the_time(monkeypatch):
+    now, tries = 0.0, []
 
     class Jobs:
         def progress(self, *_, **counted):
-            tries.append(counted)
-            time.sleep(0.02)
+            nonlocal now
+            tries.append(now)
+            now += 1.0
             raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
 
+    monkeypatch.setattr(job, "time", SimpleNamespace(monotonic=lambda: now))
     repository = SimpleNamespace(jobs=Jobs())
     with job._Recorded(Reporter(), repository, "id")("search", 1000) as advance:
-        began = time.monotonic()
-        while time.monotonic() - began < 1.0:
+        while now < 100.0:
             advance(1)
-    assert 2 <= len(tries) <= 4
+            now += 0.25
+    assert tries == [0.0, 21.0, 42.0, 63.0, 84.0]
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
