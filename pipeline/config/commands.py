@@ -191,7 +191,8 @@ class TrainConfig(SimulationConfig):
                 yield complaint
 
     def objections(self) -> Iterator[str]:
-        """Yield what makes no sense of the windows."""
+        """Yield what makes no sense of the days and the windows."""
+        yield from super().objections()
         few = too_few_bars(self.validation, self.market, self.data, self.min_trades)
         if few:
             yield few
@@ -232,8 +233,8 @@ class CheckConfig(TrainConfig):
         return SimulationConfig._complaints(self)
 
     def objections(self) -> Iterator[str]:
-        """Yield nothing: there are no windows."""
-        yield from ()
+        """Yield what makes no sense of the days: there are no windows."""
+        yield from SimulationConfig.objections(self)
 
 
 class BacktestConfig(SimulationConfig):

@@ -1,6 +1,7 @@
 """Define what is traded, where its candles come from, and how bad they may be."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
@@ -239,6 +240,16 @@ class CcxtData(History):
                 f" {EARLIEST:%Y-%m-%d}. Choose a later until"
             )
         return self
+
+    def objections(self) -> Iterator[str]:
+        """Yield that the history ends in the future: it would be shorter than what is asked for."""
+        now = datetime.now(UTC)
+        if self.until is not None and self.until > now:
+            yield (
+                f"data ends {self.until:%Y-%m-%dT%H:%M}Z, and it is {now:%Y-%m-%dT%H:%M}Z: of the"
+                f" future there are no candles. Choose an until of {now:%Y-%m-%d} or earlier"
+                " (the first day no longer wanted)."
+            )
 
     @property
     def network(self) -> Network:

@@ -21,7 +21,9 @@ class Section(BaseModel):
 
     def objections(self) -> Iterator[str]:
         """Yield sentences on what makes no sense; what was stored before they were made is read."""
-        yield from ()
+        for _, part in self:
+            if isinstance(part, Section):
+                yield from part.objections()
 
 
 def _as_tuple(value: Any) -> Any:

@@ -1,11 +1,11 @@
 """`data.history`: a length of the calendar that ends at `data.until`, or all there is."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.config import TrainConfig, load
-from pipeline.config.history import EARLIEST_MS, start_of
+from pipeline.config import CheckConfig, FetchConfig, TrainConfig, load, validate
+from pipeline.config.history import EARLIEST, EARLIEST_MS, start_of
 from pipeline.errors import UserError
 
 MARKET = "market=btc_binance_1h"
@@ -81,6 +81,19 @@ def test_history_and_since_contradict_each_other_and_the_advice_works():
 def test_too_short_a_history_is_refused_before_anything_is_fetched():
     with pytest.raises(UserError, match="the history has 90"):
         data("data.history=90d", "validation=walk_forward")
+
+
+def test_an_end_in_the_future_is_refused_and_the_last_day_is_named():
+    today = datetime.now(UTC)
+    later = [f"data.until={today + timedelta(days=1):%Y-%m-%d}", "data.since=2020-01-01"]
+    for schema, name in ((TrainConfig, "train"), (CheckConfig, "train"), (FetchConfig, "fetch")):
+        with pytest.raises(UserError, match=rf"until of {today:%Y-%m-%d} or earlier"):
+            load([MARKET, *later], schema, name)
+    until = data(f"data.until={today:%Y-%m-%d}", "data.since=2020-01-01").until
+    assert until <= today
+    stored = load([MARKET], TrainConfig, "train").model_dump()
+    stored["data"] |= {"until": datetime(2092, 1, 1, tzinfo=UTC), "since": EARLIEST}
+    assert validate(stored, TrainConfig).data.until.year == 2092, "what was stored is read"
 
 
 def test_without_it_the_configuration_is_what_it_was():

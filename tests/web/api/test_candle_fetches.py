@@ -158,6 +158,7 @@ def test_an_unknown_fetch_is_not_there(client):
         ({"since": "2090-01-01"}, "data begins 2090-01-01"),
         ({"until": "2092-01-01"}, "data begins 2091-01-01"),
         ({"length": "1y", "until": "2095-01-01"}, "data begins 2094-01-01"),
+        ({"since": "2024-01-01", "until": "2092-01-01"}, "data ends 2092-01-01T00:00Z, and it is"),
         ({"until": "2009-12-31"}, "data ends 2009-12-31"),
         ({"since": "2024-01-01", "until": "2024-01-01"}, "until must be after since"),
         ({"since": "2024-01-02", "until": "2024-01-01"}, "until must be after since"),
