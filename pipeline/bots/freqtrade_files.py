@@ -93,7 +93,7 @@ def settings(plan: Plan) -> dict[str, Any]:
         "entry_pricing": {"price_side": market, "use_order_book": True, "order_book_top": 1},
         "exit_pricing": {"price_side": market, "use_order_book": True, "order_book_top": 1},
         "exchange": {
-            "name": _exchange(plan),
+            "name": _FREQTRADE_NAMES.get(plan.exchange, plan.exchange),
             "key": "",
             "secret": "",
             "pair_whitelist": [plan.pair],
@@ -106,10 +106,6 @@ def settings(plan: Plan) -> dict[str, Any]:
 
 #: What freqtrade calls exchanges that ccxt has under a name of their own for contracts.
 _FREQTRADE_NAMES = {"binanceusdm": "binance", "krakenfutures": "krakenfutures"}
-
-
-def _exchange(plan: Plan) -> str:
-    return _FREQTRADE_NAMES.get(plan.exchange, plan.exchange)
 
 
 def said_of_size(plan: Plan) -> str:

@@ -200,7 +200,9 @@ def select_markets(choices: Sequence[str]) -> list[str]:
         elif choice in every:
             fitting = [choice]
         else:
-            fitting = _matching("*" if choice == ALL else choice)
+            pattern = "*" if choice == ALL else choice
+            real = (m.name for m in markets().values() if not m.synthetic)
+            fitting = [name for name in real if fnmatchcase(name, pattern)]
         if not fitting:
             raise UserError(
                 f"markets={choice} is no market: write {ALL}, patterns such as btc_*, or names of"
@@ -331,10 +333,6 @@ def typed(*words: str, **settings: str) -> str:
 def escaped(text: str) -> str:
     """Write a text so that OmegaConf takes every ``${`` in it as it is."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-
-
-def _matching(pattern: str) -> list[str]:
-    return [m.name for m in markets().values() if not m.synthetic and fnmatchcase(m.name, pattern)]
 
 
 def find_markets(names: Sequence[str]) -> list[Market]:

@@ -135,7 +135,9 @@ def _position(position: OpenPosition, candles: Candles) -> HeldPosition:
         stop_in_force=price_of(position.stop_in_force),
         best=position.best,
         gain=position.side * (close - position.entry) / position.entry,
-        leaves_by=None if last is None else moment(_open_of(candles, last + 1)),
+        leaves_by=None
+        if last is None
+        else moment(int(candles.timestamp[0]) + candles.step_ms * (last + 1)),
     )
 
 
@@ -149,10 +151,6 @@ def _entry(entry: PossibleEntry, candles: Candles) -> Entry:
         below=price_of(entry.high),
         setup=moment(int(candles.timestamp[entry.setup_bar])),
     )
-
-
-def _open_of(candles: Candles, bar: int) -> int:
-    return int(candles.timestamp[0]) + candles.step_ms * bar
 
 
 def price_of(value: float) -> Price:

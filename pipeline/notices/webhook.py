@@ -116,13 +116,10 @@ def _exposed(url: str) -> str | None:
         found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return "its name is not known"
-    if all(_is_own(str(address[0])) for *_, address in found):
+    hosts = [ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found]
+    if all(host.is_private for host in hosts):
         return None
     return "http:// is only for this machine and private networks: give it an https:// address"
-
-
-def _is_own(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_private
 
 
 def _post(url: str, text: bytes, headers: dict[str, str]) -> Receipt:

@@ -108,7 +108,8 @@ class Outbox(Tables):
             last = session.scalar(query)
             if last == ownership.lease(session).identity:
                 return True
-            if last is not None and not _is_dead(session, last, watch):
+            holder = None if last is None else read_owners(session).get(last)
+            if last is not None and cause_of_death(holder, watch) is None:
                 return False
         taken = update(row).where(row.target == target, row.owner.is_not_distinct_from(last))
         with self._sessions.begin() as session:
@@ -218,10 +219,6 @@ def _delivery(read: Any) -> Delivery:
     if not isinstance(read.body, dict):
         raise TypeError("column body is no object")
     return Delivery(*read)
-
-
-def _is_dead(session: Session, identity: str, watch: Watch) -> bool:
-    return cause_of_death(read_owners(session).get(identity), watch) is not None
 
 
 def _target(target: str) -> Any:

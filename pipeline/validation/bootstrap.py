@@ -66,7 +66,8 @@ def mean_block(series: Float) -> float:
     run = max(5, int(np.log10(n)))  # so many insignificant lags in a row end the correlation
     lags = np.arange(math.ceil(math.sqrt(n)) + run + 1)
     product = np.array([centred[lag:] @ centred[: n - lag] for lag in lags])
-    ends = np.array([_norms(centred[lag + 1 :], centred[: n - lag - 1]) for lag in lags])
+    parts = ((centred[lag + 1 :], centred[: n - lag - 1]) for lag in lags)
+    ends = np.array([math.sqrt((a @ a) * (b @ b)) for a, b in parts])
     with np.errstate(all="ignore"):  # days alike at an end make correlations of 0/0
         quiet = np.abs(product) / ends < 2.0 * np.sqrt(np.log10(n) / n)
     first = next((k for k in lags[:-run] if quiet[k : k + run].all()), None)
@@ -82,10 +83,6 @@ def mean_block(series: Float) -> float:
         length = np.nan_to_num((n * np.square(slope / long_run)) ** (1.0 / 3.0), nan=SHORTEST_BLOCK)
     longest = min(LONGEST_BLOCK, math.ceil(min(3.0 * math.sqrt(n), n / 3.0)))
     return float(np.clip(length, SHORTEST_BLOCK, longest))
-
-
-def _norms(a: Float, b: Float) -> float:
-    return math.sqrt((a @ a) * (b @ b))
 
 
 def stationary_indices(

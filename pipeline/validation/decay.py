@@ -119,7 +119,7 @@ def reassess(
     _, all_gates = judge({"net_profit": float(whole["net_profit"]), "sharpe_ratio": sharpe})
     gates += [gate for gate in all_gates if gate.stage == "PAPER"]
     failed = [gate for gate in gates if gate.passed is False]
-    lowest = min(STAGES.index(name) for name in (stage, *_stages(failed)))
+    lowest = min(STAGES.index(name) for name in (stage, *(g.stage for g in failed)))
     return Reassessment(
         stage=STAGES[lowest],
         gates=gates,
@@ -157,10 +157,6 @@ def _at_most_seldom(test: SequentialTest) -> Gate:
     """Judge the alarm (validation rules §8.6), which allows for few days and trades by itself."""
     passed = None if test.p is None else test.alarm_day is None
     return Gate("DECAY", SEQUENTIAL, ">", LEVEL, test.p, passed)
-
-
-def _stages(failed: list[Gate]) -> list[Stage]:
-    return [stage for stage in STAGES if any(gate.stage == stage for gate in failed)]
 
 
 _SIGNS = {

@@ -142,7 +142,9 @@ def pooled_verdict(
         p_value=test.p_value,
         max_drawdown=float(metrics["max_drawdown"]),
         mean_correlation=mean_correlation(series),
-        earned=sum(_net_profit(market.returns) > 0.0 for market in series),
+        earned=sum(
+            bool(np.prod(1.0 + r[np.isfinite(r)]) > 1.0) for r in (m.returns for m in series)
+        ),
         largest_part=_largest_part(series) if net_profit > 0.0 else None,
     )
 
@@ -194,10 +196,6 @@ def _largest_part(series: Sequence[MarketSeries]) -> float | None:
     _, table = _table(series)
     made = np.nansum(table / np.isfinite(table).sum(axis=1, keepdims=True), axis=0)
     return float(made.max() / made.sum()) if made.sum() > 0.0 else None
-
-
-def _net_profit(daily: Float) -> float:
-    return float(np.prod(1.0 + daily[np.isfinite(daily)])) - 1.0
 
 
 def _annual(daily: Float) -> float | None:

@@ -108,7 +108,9 @@ def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> I
             proven = max(proven, now - CLOCK_ERROR_MS)
         over = min(proven // step_ms * step_ms, end)
         # A first page that begins late may ignore the start: the next page shows whether it does.
-        unsure = request.last_id is None and _begins_late(news, start + step_ms)
+        first_close = (start + step_ms) * NS_PER_MS
+        late = len(news) == 0 or news["time_ns"].min() >= first_close
+        unsure = request.last_id is None and late
         if start < over and not unsure:
             closed = pending["time_ns"] < over * NS_PER_MS
             yield _rows(pending[closed], step_ms), (start, over)
@@ -198,10 +200,6 @@ def _trade(row: Any) -> tuple[int, int, float, float]:
     if not (0 < price < inf and 0 <= amount < inf):
         raise ValueError(f"no trade has such a price or volume: {row}")
     return int(row[6]), int(Decimal(str(seconds)).scaleb(9)), price, amount
-
-
-def _begins_late(trades: Trades, first_close: int) -> bool:
-    return len(trades) == 0 or trades["time_ns"].min() >= first_close * NS_PER_MS
 
 
 def _rows(trades: Trades, step_ms: int) -> Float:

@@ -138,7 +138,7 @@ class Clock:
             if pa.types.is_timestamp(kind):
                 # pandas 3 writes [us] where pandas 2 wrote [ns]: name the unit, never assume it.
                 whole = column.cast(pa.timestamp("ms", kind.tz))
-                return _kind_of(kind), array_of(cast(whole, pa.int64()))
+                return "moments" if kind.tz else "local times", array_of(cast(whole, pa.int64()))
             if pa.types.is_string(kind) or pa.types.is_large_string(kind):
                 return self._of_text(column)
             counts = array_of(cast(column, pa.int64()))
@@ -224,10 +224,6 @@ class Clock:
             f"{self._name}: the open times must be whole milliseconds, as integers since the epoch"
             f" or as dates such as 2023-01-31 14:00; found {kind}: {reason}."
         )
-
-
-def _kind_of(kind: pa.DataType) -> str:
-    return "moments" if kind.tz else "local times"
 
 
 def _whole(texts: np.ndarray) -> Int64:
