@@ -33,7 +33,7 @@ STAND_IN_SEED, STAND_IN_VOLATILITY = 0, 0.6
 class AtHand:
     """Candles to sample, where they are from, and the whole days that the run itself would have.
 
-    ``quality`` is ``ok``, or the worst figure above the limits of a run, which would refuse them.
+    ``quality`` is ``ok``, or the figures above the limits of a run, which would refuse them.
     """
 
     candles: Candles
@@ -137,7 +137,8 @@ def _between(raw: RawCandles, span: Span) -> RawCandles:
 
 def _regular(raw: RawCandles, config: TrainConfig, source: str) -> tuple[Candles, str]:
     candles, report = make_regular(raw, config.market.timeframe, source)
-    return candles, in_short(report, QualityLimits(**config.data.quality.model_dump()))
+    limits = config.data.quality.model_dump()
+    return candles, in_short(report, QualityLimits(**limits), most=len(limits))
 
 
 def _served_from(config: TrainConfig, data: CcxtData, stored: Candles | None) -> int:

@@ -252,7 +252,7 @@ class Estimate:
         What so many trades can reach, in words.
     candles : {"stored", "file", "generated", "synthetic stand-in"}
         What the trades were counted on; after a stand-in fetching comes on top of ``seconds``.
-        Their ``quality`` is ``ok``, or the worst figure above the limits of the run.
+        Their ``quality`` is ``ok``, or the figures above the limits of the run.
     artifact_bytes : int
         What the run leaves in the object store.
     """

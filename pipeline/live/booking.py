@@ -18,17 +18,8 @@ from gpu_engine.standing import Standing
 from pipeline.config import milliseconds, moment
 from pipeline.live.signal import LATE_AFTER_MS, price_of, sentence, side_of
 from pipeline.live.trader import Series, Trader
+from pipeline.results import live
 from pipeline.results.jsonable import jsonable
-from pipeline.results.live import (
-    ENTER,
-    LEAVE,
-    ORDER,
-    Booking,
-    LiveEvent,
-    PaperAccount,
-    PaperDay,
-    PaperTrade,
-)
 from pipeline.results.signal_models import Signal
 from pipeline.validation.wording import percent
 
@@ -36,21 +27,21 @@ from pipeline.validation.wording import percent
 IN_TIME = timedelta(milliseconds=LATE_AFTER_MS)
 
 
-def account_of(trader: Trader, candles: Candles) -> PaperAccount:
+def account_of(trader: Trader, candles: Candles) -> live.PaperAccount:
     """Open the account of a trader: its series begins where monitoring's does."""
     series = trader.series(candles)
     first = int(series.candles.timestamp[0]) + series.start * series.candles.step_ms
-    return PaperAccount(trader.id, datetime.now(UTC), moment(first))
+    return live.PaperAccount(trader.id, datetime.now(UTC), moment(first))
 
 
 def booking_of(
     trader: Trader,
-    account: PaperAccount,
+    account: live.PaperAccount,
     series: Series,
     standing: Standing,
     signal: Signal,
     ordered: Callable[[Iterable[datetime]], Mapping[datetime, datetime]],
-) -> Booking | None:
+) -> live.Booking | None:
     """Book the candles of a series that an account does not have; None where there are none.
 
     Parameters
@@ -77,7 +68,7 @@ def booking_of(
     growth = [1.0 + exposure * trade.ret for trade in trades]
     called = [step for step, trade in zip(growth, trades, strict=True) if trade.called]
     days = list(_days(trader, account, series, standing.marks, first))
-    return Booking(
+    return live.Booking(
         configuration_id=trader.id,
         before=account.through,
         through=through,
@@ -92,11 +83,11 @@ def booking_of(
 
 
 def _with_called(
-    account: PaperAccount,
+    account: live.PaperAccount,
     candles: Candles,
     closed: NDArray[Any],
     ordered: Callable[[Iterable[datetime]], Mapping[datetime, datetime]],
-) -> Iterator[PaperTrade]:
+) -> Iterator[live.PaperTrade]:
     """Yield the trades that closed, each with whether its order was there within the minute."""
     trades = [paper_trade(candles, row, account.trades + n) for n, row in enumerate(closed)]
     orders = ordered([trade.signal_at for trade in trades]) if trades else {}
@@ -106,11 +97,11 @@ def _with_called(
         yield replace(trade, called=called)
 
 
-def paper_trade(candles: Candles, row: Any, number: int) -> PaperTrade:
+def paper_trade(candles: Candles, row: Any, number: int) -> live.PaperTrade:
     """Make the record of a trade (`TRADE`), with times for bars."""
     bars = ("setup_bar", "signal_bar", "entry_bar", "exit_bar")
     setup, signal, entry, leave = (moment(int(candles.timestamp[row[bar]])) for bar in bars)
-    return PaperTrade(
+    return live.PaperTrade(
         number=number,
         side=int(row["side"]),
         setup_at=setup,
@@ -126,7 +117,7 @@ def paper_trade(candles: Candles, row: Any, number: int) -> PaperTrade:
     )
 
 
-def days_of(trader: Trader, series: Series, marks: NDArray[Any]) -> list[PaperDay]:
+def days_of(trader: Trader, series: Series, marks: NDArray[Any]) -> list[live.PaperDay]:
     """Return every full UTC day of a series that is over: the next one has a closed candle."""
     candles = series.candles
     if series.start >= len(candles):
@@ -138,12 +129,14 @@ def days_of(trader: Trader, series: Series, marks: NDArray[Any]) -> list[PaperDa
     window = Window(series.start, end)
     returns = trader.marked_returns(candles, marks, window)
     equity = np.cumprod(1.0 + returns)
-    return [PaperDay(first + i, float(returns[i]), float(equity[i])) for i in range(len(returns))]
+    return [
+        live.PaperDay(first + i, float(returns[i]), float(equity[i])) for i in range(len(returns))
+    ]
 
 
 def _days(
-    trader: Trader, account: PaperAccount, series: Series, marks: NDArray[Any], first: int
-) -> Iterator[PaperDay]:
+    trader: Trader, account: live.PaperAccount, series: Series, marks: NDArray[Any], first: int
+) -> Iterator[live.PaperDay]:
     """Yield the days that ended with the new candles."""
     candles = series.candles
     if first > series.start and int(candles.day[first - 1]) == int(candles.day[-1]):
@@ -152,7 +145,9 @@ def _days(
     yield from (day for day in days_of(trader, series, marks) if day.day >= known)
 
 
-def _fills(trader: Trader, candles: Candles, standing: Standing, first: int) -> Iterator[LiveEvent]:
+def _fills(
+    trader: Trader, candles: Candles, standing: Standing, first: int
+) -> Iterator[live.LiveEvent]:
     """Yield the entries and exits of the new candles, in the order of their candles."""
     rows = []
     for row in standing.marks:
@@ -163,11 +158,11 @@ def _fills(trader: Trader, candles: Candles, standing: Standing, first: int) -> 
     yield from (event for _, _, event in sorted(rows, key=lambda item: item[:2]))
 
 
-def _entered(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
+def _entered(trader: Trader, candles: Candles, row: Any) -> live.LiveEvent:
     side = side_of(int(row["side"]))
     return _event(
         trader,
-        ENTER,
+        live.ENTER,
         candles,
         int(row["entry_bar"]),
         f"entered {side} at {row['entry']:.10g}",
@@ -175,11 +170,11 @@ def _entered(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
     )
 
 
-def _left(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
+def _left(trader: Trader, candles: Candles, row: Any) -> live.LiveEvent:
     side, reason = side_of(int(row["side"])), REASONS[row["reason"]]
     return _event(
         trader,
-        LEAVE,
+        live.LEAVE,
         candles,
         int(row["exit_bar"]),
         f"left {side} at {row['exit']:.10g} ({reason}): {percent(row['ret'])} net of costs",
@@ -189,8 +184,8 @@ def _left(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
 
 def _event(
     trader: Trader, kind: str, candles: Candles, bar: int, text: str, payload: dict[str, Any]
-) -> LiveEvent:
-    return LiveEvent(
+) -> live.LiveEvent:
+    return live.LiveEvent(
         kind=kind,
         text=f"{trader.id} {text}.",
         configuration_id=trader.id,
@@ -200,13 +195,13 @@ def _event(
     )
 
 
-def _orders(trader: Trader, signal: Signal, through: datetime) -> Iterator[LiveEvent]:
+def _orders(trader: Trader, signal: Signal, through: datetime) -> Iterator[live.LiveEvent]:
     """Yield what is ordered for the next open; a refusal orders nothing."""
     if signal.action not in ("enter", "leave"):
         return
     entries = [entry.model_dump(mode="json") for entry in signal.entries]
-    yield LiveEvent(
-        kind=ORDER,
+    yield live.LiveEvent(
+        kind=live.ORDER,
         text=f"{trader.id} {sentence(signal)}",
         configuration_id=trader.id,
         market=trader.simulation.market.id,

@@ -26,17 +26,9 @@ from pipeline.live.feed import Feed, FeedKey, Revision, feed_of
 from pipeline.live.signal import lateness, refusal_of, signal_of
 from pipeline.live.trader import Trader, trader_of
 from pipeline.live.walk import Walk
+from pipeline.results import live
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
-from pipeline.results.live import (
-    FRESH,
-    REVISED,
-    STALE,
-    BookedElsewhereError,
-    Booking,
-    LiveEvent,
-    PaperAccount,
-)
 from pipeline.results.records import Configuration
 from pipeline.results.signal_models import Signal
 from pipeline.validation.wording import plural
@@ -77,7 +69,7 @@ class Follower:
         self._feeds: dict[FeedKey, Feed] = {}
         self._first: dict[FeedKey, int] = {}
         self._walks: dict[str, Walk] = {}
-        self._accounts: dict[str, PaperAccount] = {}
+        self._accounts: dict[str, live.PaperAccount] = {}
         self._problems: dict[FeedKey, str] = {}
         self._refused: dict[str, str] = {}
         self._stale: set[FeedKey] = set()
@@ -277,7 +269,7 @@ class Follower:
 
     def _book(self, key: FeedKey) -> None:
         """Decide for every configuration of a market, and book all in one transaction."""
-        bookings: dict[str, Booking] = {}
+        bookings: dict[str, live.Booking] = {}
         signals = {}
         for identity, booking, signal in self._decisions(key):
             if booking is None:
@@ -286,7 +278,7 @@ class Follower:
                 bookings[identity] = booking
         try:
             self._repository.live.book(bookings.values())
-        except BookedElsewhereError:
+        except live.BookedElsewhereError:
             self._accounts |= self._repository.live.accounts()
             return
         if signals:
@@ -295,7 +287,7 @@ class Follower:
             account = self._accounts[identity]
             self._accounts[identity] = replace(account, **booking.changes(account))
 
-    def _decisions(self, key: FeedKey) -> Iterator[tuple[str, Booking | None, Signal]]:
+    def _decisions(self, key: FeedKey) -> Iterator[tuple[str, live.Booking | None, Signal]]:
         """Decide for every configuration of a market: those of built-in strategies in threads."""
         traders = self._traders_of(key)
         own = [trader for trader in traders if trader.simulation.strategy.text is not None]
@@ -303,7 +295,7 @@ class Follower:
         yield from self._workers.map(partial(self._decision, key), built_in)
         yield from map(partial(self._decision, key), own)
 
-    def _decision(self, key: FeedKey, trader: Trader) -> tuple[str, Booking | None, Signal]:
+    def _decision(self, key: FeedKey, trader: Trader) -> tuple[str, live.Booking | None, Signal]:
         """Decide for one configuration; a refusal where that fails."""
         now = self._now()
         try:
@@ -315,7 +307,9 @@ class Follower:
             self._note(f"{trader.id}: {reason}.")
         return trader.id, None, refusal_of(trader.configuration, reason, now)
 
-    def _decide(self, trader: Trader, key: FeedKey, now: datetime) -> tuple[Booking | None, Signal]:
+    def _decide(
+        self, trader: Trader, key: FeedKey, now: datetime
+    ) -> tuple[live.Booking | None, Signal]:
         feed = self._feeds[key]
         candles = feed.candles
         account = self._accounts.get(trader.id)
@@ -343,10 +337,10 @@ class Follower:
                 continue
             if reason is None:
                 self._stale.discard(key)
-                self._journal(FRESH, key, feed, f"{feed.market.id}: candles go on.")
+                self._journal(live.FRESH, key, feed, f"{feed.market.id}: candles go on.")
                 continue
             self._stale.add(key)
-            self._journal(STALE, key, feed, f"{feed.market.id}: {reason}.")
+            self._journal(live.STALE, key, feed, f"{feed.market.id}: {reason}.")
             refusals = {
                 trader.id: refusal_of(
                     trader.configuration, reason, now, feed.candles if feed.is_loaded else None
@@ -357,7 +351,7 @@ class Follower:
 
     def _journal(self, kind: str, key: FeedKey, feed: Feed, text: str) -> None:
         self._note(text)
-        event = LiveEvent(kind=kind, text=text, market=feed.market.id)
+        event = live.LiveEvent(kind=kind, text=text, market=feed.market.id)
         self._repository.live.note([event])
 
     def _persist(self, key: FeedKey) -> None:
@@ -393,6 +387,8 @@ class Follower:
         for revision in new:
             text = f"{feed.market.id}: candle of {revision}."
             opened = moment(revision.opened_ms)
-            line = LiveEvent(kind=REVISED, text=text, market=feed.market.id, candle=opened)
+            line = live.LiveEvent(
+                kind=live.REVISED, text=text, market=feed.market.id, candle=opened
+            )
             if self._repository.live.note_once(line):
                 self._note(text)

@@ -13,25 +13,17 @@ from gpu_engine.standing import OpenPosition, PossibleEntry, Standing
 from pipeline.config import milliseconds, moment
 from pipeline.live.trader import Series, Trader
 from pipeline.market_data.timeframe import utc
+from pipeline.results import signal_models
 from pipeline.results.records import Configuration
-from pipeline.results.signal_models import (
-    Action,
-    Breaker,
-    Entry,
-    HeldPosition,
-    Price,
-    Side,
-    Signal,
-    SignalCandle,
-    SignalMarket,
-)
 from pipeline.validation.wording import percent, plural
 
 #: Milliseconds after which a candle that should have come is late, of any timeframe.
 LATE_AFTER_MS = 60_000
 
 
-def signal_of(trader: Trader, series: Series, standing: Standing, now: datetime) -> Signal:
+def signal_of(
+    trader: Trader, series: Series, standing: Standing, now: datetime
+) -> signal_models.Signal:
     """Make the signal of a configuration from where it stands; a refusal on stale candles."""
     candles = series.candles
     late = lateness(candles, now)
@@ -43,9 +35,11 @@ def signal_of(trader: Trader, series: Series, standing: Standing, now: datetime)
     breaker = None
     if standing.breaker is not None and standing.blocked_until is not None:
         value = getattr(limit, standing.breaker)
-        breaker = Breaker(name=standing.breaker, limit=value, until=moment(standing.blocked_until))
+        breaker = signal_models.Breaker(
+            name=standing.breaker, limit=value, until=moment(standing.blocked_until)
+        )
     size = configuration.position_size
-    return Signal(
+    return signal_models.Signal(
         **_heading(configuration, now),
         candle=_candle(candles),
         refusal=None,
@@ -61,9 +55,9 @@ def signal_of(trader: Trader, series: Series, standing: Standing, now: datetime)
 
 def refusal_of(
     configuration: Configuration, reason: str, now: datetime, candles: Candles | None = None
-) -> Signal:
+) -> signal_models.Signal:
     """Make the signal of a configuration of which nothing can be said."""
-    return Signal(
+    return signal_models.Signal(
         **_heading(configuration, now),
         candle=None if candles is None else _candle(candles),
         refusal=reason,
@@ -95,7 +89,7 @@ def _heading(configuration: Configuration, now: datetime) -> dict[str, Any]:
     return {
         "id": configuration.id,
         "strategy": configuration.strategy,
-        "market": SignalMarket(
+        "market": signal_models.SignalMarket(
             exchange=configuration.exchange,
             pair=configuration.pair,
             timeframe=configuration.timeframe,
@@ -107,7 +101,7 @@ def _heading(configuration: Configuration, now: datetime) -> dict[str, Any]:
     }
 
 
-def _action(standing: Standing) -> Action:
+def _action(standing: Standing) -> signal_models.Action:
     if standing.position is not None:
         return "leave" if standing.position.leaves_at_open else "hold"
     if standing.breaker is not None:
@@ -115,18 +109,18 @@ def _action(standing: Standing) -> Action:
     return "enter" if standing.entries else "wait"
 
 
-def _candle(candles: Candles) -> SignalCandle:
+def _candle(candles: Candles) -> signal_models.SignalCandle:
     opened = int(candles.timestamp[-1])
-    return SignalCandle(
+    return signal_models.SignalCandle(
         opened=moment(opened),
         closed=moment(opened + candles.step_ms),
         close=float(candles.close[-1]),
     )
 
 
-def _position(position: OpenPosition, candles: Candles) -> HeldPosition:
+def _position(position: OpenPosition, candles: Candles) -> signal_models.HeldPosition:
     close, last = float(candles.close[-1]), position.last_bar
-    return HeldPosition(
+    return signal_models.HeldPosition(
         side=side_of(position.side),
         entered=moment(int(candles.timestamp[position.entry_bar])),
         entry=position.entry,
@@ -141,8 +135,8 @@ def _position(position: OpenPosition, candles: Candles) -> HeldPosition:
     )
 
 
-def _entry(entry: PossibleEntry, candles: Candles) -> Entry:
-    return Entry(
+def _entry(entry: PossibleEntry, candles: Candles) -> signal_models.Entry:
+    return signal_models.Entry(
         side=side_of(entry.side),
         entry=entry.entry,
         stop=price_of(entry.stop),
@@ -153,17 +147,17 @@ def _entry(entry: PossibleEntry, candles: Candles) -> Entry:
     )
 
 
-def price_of(value: float) -> Price:
+def price_of(value: float) -> signal_models.Price:
     """Return a price, None for none."""
     return float(value) if math.isfinite(value) else None
 
 
-def side_of(side: int) -> Side:
+def side_of(side: int) -> signal_models.Side:
     """Name the side of a position, +1 or -1."""
     return "long" if side > 0 else "short"
 
 
-def sentence(signal: Signal) -> str:
+def sentence(signal: signal_models.Signal) -> str:
     """Say in words what a signal tells."""
     if signal.refusal is not None:
         return f"no signal: {signal.refusal}."
@@ -193,5 +187,5 @@ def sentence(signal: Signal) -> str:
     )
 
 
-def _level(price: Price) -> str:
+def _level(price: signal_models.Price) -> str:
     return "none" if price is None else f"{price:.10g}"

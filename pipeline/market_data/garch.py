@@ -17,27 +17,15 @@ from math import sqrt
 import numpy as np
 
 from gpu_engine import DAY_MS, Float, Int64
+from pipeline.market_data import synthetic
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.synthetic import (
-    FIRST_MS,
-    FIRST_PRICE,
-    HOUR_MS,
-    LARGEST_SD,
-    OPEN_SD,
-    TICKS,
-    VOLUME_AN_HOUR,
-    YEAR_MS,
-    ar1,
-    check_arguments,
-    outages,
-)
 from pipeline.market_data.timeframe import timeframe_ms
 
 # h[t+1] = 1 - NEWS - MEMORY + (NEWS z[t]^2 + MEMORY) h[t], in units of the typical variance.
 NEWS, MEMORY = 0.04, 0.955
 TAIL_DOF = 6  # degrees of freedom of z, a Student t of unit variance
 
-SEASON_SD, PEAK_MS = 0.3, 14 * HOUR_MS  # of the log of the deviation through the day
+SEASON_SD, PEAK_MS = 0.3, 14 * synthetic.HOUR_MS  # of the log of the deviation through the day
 SEASON_DIGITS = 9  # of its factor: the last bit of an `exp`, in which processors differ, goes
 
 # Volume is range to a power below 1, times a log-normal with memory and one without.
@@ -47,7 +35,11 @@ VOLUME_FAST_SD = 0.4
 
 
 def garch_candles(
-    days: int, timeframe: str, seed: int, annual_volatility: float = 0.6, first_ms: int = FIRST_MS
+    days: int,
+    timeframe: str,
+    seed: int,
+    annual_volatility: float = 0.6,
+    first_ms: int = synthetic.FIRST_MS,
 ) -> RawCandles:
     """Draw candles as `synthetic_candles` does, of the other market: arguments and errors are its.
 
@@ -58,22 +50,22 @@ def garch_candles(
         Prices are whole ticks, at least one.
     """
     step = timeframe_ms(timeframe)
-    check_arguments(days, seed, annual_volatility)
+    synthetic.check_arguments(days, seed, annual_volatility)
     rng = np.random.default_rng(seed)
     timestamp = first_ms + step * np.arange(days * DAY_MS // step, dtype=np.int64)
-    typical_sd = annual_volatility * sqrt(step / YEAR_MS)
+    typical_sd = annual_volatility * sqrt(step / synthetic.YEAR_MS)
 
     deviation, innovation = _variances(timestamp, rng)
-    sd = np.minimum(typical_sd * deviation, LARGEST_SD)
+    sd = np.minimum(typical_sd * deviation, synthetic.LARGEST_SD)
     prices = _path(sd, innovation, rng)
-    open_, high, low, close = np.maximum(np.round(prices * TICKS), 1) / TICKS
+    open_, high, low, close = np.maximum(np.round(prices * synthetic.TICKS), 1) / synthetic.TICKS
     # The last bit of a product must not put an extreme a tick inside open and close.
     high = np.maximum(high, np.maximum(open_, close))
     low = np.minimum(low, np.minimum(open_, close))
     spread = (prices[1] - prices[2]) / (prices[0] * typical_sd)
     volume = _volume(spread, step, rng)
 
-    recorded = ~outages(len(timestamp), step, rng)
+    recorded = ~synthetic.outages(len(timestamp), step, rng)
     return RawCandles(timestamp, open_, high, low, close, volume).take(recorded)
 
 
@@ -101,9 +93,9 @@ def _path(sd: Float, normal: Float, rng: np.random.Generator) -> Float:
     exp(-2 x (x - b) / v) (Karatzas & Shreve 1991, eq. 4.3.40); solved for x.
     """
     n = len(sd)
-    gap = 1 + OPEN_SD * rng.standard_normal(n)
+    gap = 1 + synthetic.OPEN_SD * rng.standard_normal(n)
     move = sd * normal  # a fraction of the open
-    close = FIRST_PRICE * np.cumprod(gap * (1 + move))
+    close = synthetic.FIRST_PRICE * np.cumprod(gap * (1 + move))
     open_ = close / (1 + move)
     stretch = 2 * sd**2 * rng.exponential(size=(2, n))
     up, down = (np.sqrt(move**2 + stretch) * [[1], [-1]] + move) / 2
@@ -113,7 +105,13 @@ def _path(sd: Float, normal: Float, rng: np.random.Generator) -> Float:
 def _volume(spread: Float, step: int, rng: np.random.Generator) -> Float:
     """Volume of each bar from its range in typical deviations."""
     n = len(spread)
-    log_noise = VOLUME_SLOW_SD * ar1(n, VOLUME_SLOW_MS / step, rng)
+    log_noise = VOLUME_SLOW_SD * synthetic.ar1(n, VOLUME_SLOW_MS / step, rng)
     log_noise += VOLUME_FAST_SD * rng.standard_normal(n)
-    volume = VOLUME_AN_HOUR * step / HOUR_MS * spread**VOLUME_POWER * np.exp(log_noise)
+    volume = (
+        synthetic.VOLUME_AN_HOUR
+        * step
+        / synthetic.HOUR_MS
+        * spread**VOLUME_POWER
+        * np.exp(log_noise)
+    )
     return np.round(volume, 5)

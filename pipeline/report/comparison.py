@@ -12,8 +12,8 @@ import numpy as np
 
 from gpu_engine import Float, Int32, Int64, metrics_of
 from pipeline.config import text_hash
+from pipeline.report import theme
 from pipeline.report.figures import dates, equity_curve
-from pipeline.report.theme import FOUND, GAIN, IN_SAMPLE, LOSS, MUTED, OUT_OF_SAMPLE, Figure, figure
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES
@@ -43,7 +43,7 @@ CORRELATION = (
 
 _LINES = tuple(
     zip(
-        (OUT_OF_SAMPLE, IN_SAMPLE, GAIN, FOUND, LOSS, MUTED),
+        (theme.OUT_OF_SAMPLE, theme.IN_SAMPLE, theme.GAIN, theme.FOUND, theme.LOSS, theme.MUTED),
         ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot"),
         strict=True,
     )
@@ -296,7 +296,7 @@ class Comparison:
         return tuple(place for place, value in known.items() if value == max(known.values()))
 
 
-def curves(comparison: Comparison) -> Figure:
+def curves(comparison: Comparison) -> theme.Figure:
     """Return the net profit of all on the days in common; where there is none on each one's own.
 
     Each begins at 0, at the end of the day before its first.
@@ -318,7 +318,7 @@ def curves(comparison: Comparison) -> Figure:
                 "hovertemplate": f"{LETTERS[place]}: %{{y:.1%}}<extra></extra>",
             }
         )
-    return figure(
+    return theme.figure(
         data,
         xaxis={"title": {"text": "UTC day"}, "type": "date"},
         yaxis={"tickformat": ".1%", "title": {"text": "net profit since the start"}},

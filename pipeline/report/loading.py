@@ -24,18 +24,9 @@ from pipeline.results.file_digests import Cache, check_file
 from pipeline.results.live import PaperAccount
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
+from pipeline.review import stored
 from pipeline.review.explanation import Explanation
 from pipeline.review.integrity import artifact_clauses, explained_as_checked
-from pipeline.review.stored import (
-    Data,
-    check_fetched,
-    find,
-    load_again,
-    pinned,
-    read_record,
-    simulation_config,
-    trained_span,
-)
 from pipeline.validation.stages import Stage, deciding_p, gates_from
 from pipeline.validation.wording import marked, market_name, verdict
 
@@ -85,7 +76,7 @@ def load_report(
     repository: Repository,
     storage: StorageConfig,
     configuration_id: str,
-    data: Data | None = None,
+    data: stored.Data | None = None,
     *,
     whole: bool = True,
     cache: Cache | None = None,
@@ -110,7 +101,7 @@ def load_report(
         When no configuration has this id.
     """
     cache = {} if cache is None else cache
-    clauses = artifact_clauses(storage, find(repository, configuration_id), cache)
+    clauses = artifact_clauses(storage, stored.find(repository, configuration_id), cache)
     sight = load_sight(repository, storage, configuration_id, clauses)
     configuration = sight.configuration
     missing: dict[str, str] = {}
@@ -123,7 +114,7 @@ def load_report(
             return None
 
     artifacts = load_or_note(
-        "artifacts", lambda: read_record(storage, configuration, searched=whole, cache=cache)
+        "artifacts", lambda: stored.read_record(storage, configuration, searched=whole, cache=cache)
     )
     candles = None
     if whole:
@@ -155,7 +146,7 @@ def load_sight(
     UserError
         When no configuration has this id.
     """
-    configuration = find(repository, configuration_id)
+    configuration = stored.find(repository, configuration_id)
     checked, explanation = explained_as_checked(repository, configuration, artifacts)
     return ReportData(
         configuration=configuration,
@@ -182,7 +173,7 @@ def days_of(storage: StorageConfig, configuration: Configuration) -> DailySeries
 
 
 def load_candles_again(
-    repository: Repository, configuration: Configuration, data: Data | None = None
+    repository: Repository, configuration: Configuration, data: stored.Data | None = None
 ) -> Candles:
     """Load the candles that a configuration was trained on, without a request to an exchange.
 
@@ -191,11 +182,13 @@ def load_candles_again(
     UserError
         When they are gone, or are not those of the training any more.
     """
-    config = simulation_config(repository, configuration, data)
-    source = pinned(config.data, configuration)
+    config = stored.simulation_config(repository, configuration, data)
+    source = stored.pinned(config.data, configuration)
     if isinstance(source, CcxtData):
-        check_fetched(config, source)
-    market = load_again(config, source, configuration, lambda n: None, named=data is not None)
+        stored.check_fetched(config, source)
+    market = stored.load_again(
+        config, source, configuration, lambda n: None, named=data is not None
+    )
     if market.candles.sha256 != configuration.provenance["data_hash"]:
         raise UserError(
             f"The candles of {configuration.id} are not those that it was trained on: their hash"
@@ -230,11 +223,11 @@ def load_candles_since(
     refused = ""
     if data is not None:
         try:
-            market = load_again(config, data, configuration, lambda n: None, named=True)
+            market = stored.load_again(config, data, configuration, lambda n: None, named=True)
         except UserError as error:
             refused = str(error)
         else:
-            first, after = (milliseconds(one) for one in trained_span(configuration))
+            first, after = (milliseconds(one) for one in stored.trained_span(configuration))
             trained = (after - first) // market.candles.step_ms
             if market.candles.cut(0, trained).sha256 == configuration.provenance["data_hash"]:
                 return CandlesSince(market.candles, trained)

@@ -12,19 +12,9 @@ from markupsafe import Markup
 
 from gpu_engine import REASONS
 from pipeline.market_data.timeframe import timeframe_ms, utc
-from pipeline.report import figures, headline
+from pipeline.report import figures, headline, performance
 from pipeline.report.heatmap import choices, heatmaps, is_whole, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time
-from pipeline.report.performance import (
-    Excursions,
-    Trades,
-    excursion_figure,
-    excursion_table,
-    excursions_of,
-    holding_figure,
-    holding_table,
-    month_table,
-)
 from pipeline.report.shell import TEMPLATES, macro, render
 from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.sweep import luck, verdicts
@@ -140,10 +130,12 @@ def sections(report: ReportData) -> list[Section]:
     ]
 
 
-def excursion_part(trades: Trades, ran: Excursions, invented: bool) -> tuple[Markup, Figure]:
+def excursion_part(
+    trades: performance.Trades, ran: performance.Excursions, invented: bool
+) -> tuple[Markup, Figure]:
     """Return the part about excursions, and the figure that has its place there."""
-    part = macro("sections.jinja", "excursions", excursion_table(trades, ran))
-    return part, neutral(excursion_figure(trades, ran), invented)
+    part = macro("sections.jinja", "excursions", performance.excursion_table(trades, ran))
+    return part, neutral(performance.excursion_figure(trades, ran), invented)
 
 
 def _macro(name: str, report: ReportData) -> Markup:
@@ -194,7 +186,9 @@ def payload(report: ReportData) -> dict[str, Any]:
             scores, report.configuration.parameters, report.job.config.get("objective")
         )
     if report.candles is not None and len(record.trades):
-        ran = excursion_figure(record.trades, excursions_of(report.candles, record.trades))
+        ran = performance.excursion_figure(
+            record.trades, performance.excursions_of(report.candles, record.trades)
+        )
         invented = report.configuration.synthetic
         drawn["figures"]["excursions"] = neutral(ran, invented)
         charts = trade_charts(report.candles, record, report)
@@ -218,7 +212,7 @@ def fixed_figures(report: ReportData, record: ArtifactSet) -> dict[str, Figure]:
         ),
     }
     if len(record.trades):
-        made["holding"] = holding_figure(record.trades)
+        made["holding"] = performance.holding_figure(record.trades)
     if record.null is not None:
         made["null"] = figures.null_distribution(record.null)
     return made
@@ -229,13 +223,13 @@ TEMPLATES.globals.update(
     REASONS=REASONS,
     base64=lambda text: base64.b64encode(text.encode()).decode(),
     document_text=lambda row: json.dumps(row.document, indent=2, ensure_ascii=False),
-    excursion_table_of=lambda report: excursion_table(
-        report.artifacts.trades, excursions_of(report.candles, report.artifacts.trades)
+    excursion_table_of=lambda report: performance.excursion_table(
+        report.artifacts.trades, performance.excursions_of(report.candles, report.artifacts.trades)
     ),
-    holding_table_of=lambda report: holding_table(
+    holding_table_of=lambda report: performance.holding_table(
         report.artifacts.trades, timeframe_ms(report.configuration.timeframe)
     ),
-    month_table=month_table,
+    month_table=performance.month_table,
     origin_of=_origin,
     DETAILED=DETAILED,
     choices=choices,

@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pipeline.results import chain, ownership
+from pipeline.results import chain, ownership, records
 from pipeline.results.damage import UNREADABLE, from_row, naming, reason_of
 from pipeline.results.models import (
     ConfigurationEventRow,
@@ -23,21 +23,10 @@ from pipeline.results.models import (
     TrainingJob,
 )
 from pipeline.results.patience import Tables, waits
-from pipeline.results.records import (
-    SWEEP,
-    Job,
-    JobSummary,
-    MarketStatus,
-    Sweep,
-    SweepMarket,
-    SweepMarketView,
-    SweepView,
-    utc_now,
-)
 from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.wording import marked
 
-_SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "started_at")
+_SWEEP = (*(field.name for field in fields(records.SweepView)), "key", "config", "started_at")
 _ADVICE = (
     "Restore its row and those of its markets from one copy of the database, or begin a new one"
     " with resume=false."
@@ -46,20 +35,20 @@ _ANEW = (
     "Restore what is named here from one copy of the database, or begin a new sweep with"
     " resume=false."
 )
-_MARKET = (*(field.name for field in fields(SweepMarketView)), "position", "task_hash")
+_MARKET = (*(field.name for field in fields(records.SweepMarketView)), "position", "task_hash")
 
 
 class SweepRows(Tables):
     """What is stored of the sweeps of one database, to be read."""
 
     @waits
-    def newest(self, key: str) -> Sweep | None:
+    def newest(self, key: str) -> records.Sweep | None:
         """Read the sweep with this key that runs, or else began last.
 
         One whose time cannot be, because it was damaged, comes after all others.
         """
         row = SweepRow
-        order = (row.status == "running").desc(), (row.created_at <= utc_now()).desc()
+        order = (row.status == "running").desc(), (row.created_at <= records.utc_now()).desc()
         query = select(row).where(row.key == key)
         query = query.order_by(*order, row.created_at.desc(), row.id).limit(1)
         with self._sessions() as session, _read(f"The newest sweep with key {key[:8]}"):
@@ -83,9 +72,11 @@ class SweepRows(Tables):
         with self._sessions() as session:
             return session.scalar(select(func.count()).select_from(SweepRow)) or 0
 
-    def recent(self, limit: int = 50, offset: int = 0) -> tuple[list[Sweep], dict[str, str]]:
+    def recent(
+        self, limit: int = 50, offset: int = 0
+    ) -> tuple[list[records.Sweep], dict[str, str]]:
         """Read a page of sweeps, newest first, and why others are not what was written, by id."""
-        sweeps, refused = list[Sweep](), dict[str, str]()
+        sweeps, refused = list[records.Sweep](), dict[str, str]()
         for sweep_id in self.ids(limit, offset):
             try:
                 sweeps.append(self.whole(sweep_id))
@@ -94,23 +85,23 @@ class SweepRows(Tables):
         return sweeps, refused
 
     @waits
-    def whole(self, sweep_id: str) -> Sweep:
+    def whole(self, sweep_id: str) -> records.Sweep:
         """Read one sweep as `sweep` does, and refuse it unless it is what was written."""
         with self._sessions() as session, _read(f"Sweep {sweep_id}"):
             check(session, sweep_id)
             return _sweep(ownership.get_row(session, SweepRow, sweep_id))
 
     @waits
-    def sweep(self, sweep_id: str) -> Sweep:
+    def sweep(self, sweep_id: str) -> records.Sweep:
         """Read one sweep, or raise `UnknownIdError`."""
         with self._sessions() as session, _read(f"Sweep {sweep_id}"):
             return _sweep(ownership.get_row(session, SweepRow, sweep_id))
 
     @waits
-    def markets(self, sweep_id: str) -> list[SweepMarket]:
+    def markets(self, sweep_id: str) -> list[records.SweepMarket]:
         """Read the markets of a sweep in their order."""
         with self._sessions() as session:
-            return [from_row(SweepMarket, row) for row in rows_of(session, sweep_id)]
+            return [from_row(records.SweepMarket, row) for row in rows_of(session, sweep_id)]
 
     @waits
     def running(self, owner: str) -> list[str]:
@@ -120,13 +111,15 @@ class SweepRows(Tables):
             return list(session.scalars(query.order_by(SweepRow.created_at.desc(), SweepRow.id)))
 
     @waits
-    def jobs_of(self, sweep_id: str) -> list[JobSummary]:
+    def jobs_of(self, sweep_id: str) -> list[records.JobSummary]:
         """Read what the jobs of a sweep are and how far they have come, in their markets' order."""
         row, job = SweepMarketRow, TrainingJob
-        query = select(*(getattr(job, field.name) for field in fields(JobSummary)))
+        query = select(*(getattr(job, field.name) for field in fields(records.JobSummary)))
         query = query.join(row, row.job_id == job.id).where(row.sweep_id == sweep_id)
         with self._sessions() as session:
-            return [JobSummary(*one) for one in session.execute(query.order_by(row.position))]
+            return [
+                records.JobSummary(*one) for one in session.execute(query.order_by(row.position))
+            ]
 
     @waits
     def of_job(self, job_id: str) -> list[str]:
@@ -143,7 +136,7 @@ class SweepRows(Tables):
     @waits
     def outcomes(
         self, sweep_ids: Sequence[str]
-    ) -> dict[str, list[tuple[str, MarketStatus, str | None]]]:
+    ) -> dict[str, list[tuple[str, records.MarketStatus, str | None]]]:
         """Read of every market of sweeps what it is, its status and its stage, by sweep.
 
         The stage is None where nothing is stored, and says SYNTHETIC of invented candles.
@@ -155,7 +148,7 @@ class SweepRows(Tables):
         query = query.join(job, job.id == row.job_id)
         query = query.outerjoin(stored, stored.id == row.configuration_id)
         query = query.where(row.sweep_id.in_(sweep_ids)).order_by(row.sweep_id, row.position)
-        found: dict[str, list[tuple[str, MarketStatus, str | None]]] = {}
+        found: dict[str, list[tuple[str, records.MarketStatus, str | None]]] = {}
         with self._sessions() as session:
             for sweep_id, market, status, stage, synthetic in session.execute(query):
                 named = None if stage is None else marked(stage, synthetic)
@@ -187,10 +180,10 @@ class SweepRows(Tables):
         query = query.where(row.configuration_id.is_(None)).order_by(row.position)
         jobs = f"the jobs of sweep {sweep_id}"
         with self._sessions() as session, naming(TrainingJob.__tablename__, jobs):
-            return [from_row(Job, job).synthetic for job in session.scalars(query)]
+            return [from_row(records.Job, job).synthetic for job in session.scalars(query)]
 
     @waits
-    def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
+    def counts(self, sweep_id: str) -> dict[records.MarketStatus, int]:
         """Count the markets of a sweep in each state that any is in."""
         row = SweepMarketRow
         query = select(row.status, func.count().label("markets")).where(row.sweep_id == sweep_id)
@@ -218,9 +211,9 @@ class SweepRows(Tables):
             raise chain.EditedError("What this sweep needs", [str(error)], _ANEW) from None
 
 
-def _sweep(row: SweepRow) -> Sweep:
+def _sweep(row: SweepRow) -> records.Sweep:
     pooled = None if row.pooled is None else [PooledVerdict(**pool) for pool in row.pooled]
-    return replace(from_row(Sweep, row), pooled=pooled)
+    return replace(from_row(records.Sweep, row), pooled=pooled)
 
 
 def rows_of(session: Session, sweep_id: str) -> list[SweepMarketRow]:
@@ -284,7 +277,7 @@ def check_all(session: Session, configuration_id: str) -> list[str | None]:
     market, event = SweepMarketRow, ConfigurationEventRow
     members = select(market.sweep_id).where(market.configuration_id == configuration_id)
     figures = select(event.figures).where(event.configuration_id == configuration_id)
-    named = session.scalars(figures.where(event.kind == SWEEP))
+    named = session.scalars(figures.where(event.kind == records.SWEEP))
     ids = {*session.scalars(members), *(f["sweep_id"] for f in named if "sweep_id" in f)}
     return [_objection(session, sweep_id) for sweep_id in sorted(ids)]
 

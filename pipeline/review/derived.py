@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.config import SimulationConfig
+from pipeline.results import records
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.document import (
     after_live_orders,
@@ -19,15 +20,6 @@ from pipeline.results.document import (
     without_later_fields,
 )
 from pipeline.results.jsonable import jsonable
-from pipeline.results.records import (
-    EXECUTION,
-    MONITOR,
-    SWEEP,
-    WATCH,
-    Configuration,
-    ConfigurationEvent,
-    cap_stage,
-)
 from pipeline.review.live_orders import execution_metrics, gate_values
 from pipeline.review.rise import watched_figures
 from pipeline.validation.decay import DEATH_SIGNALS
@@ -47,11 +39,11 @@ class RowContext:
 
     synthetic: bool
     filter_columns: Mapping[str, float | int | None]
-    events: Sequence[ConfigurationEvent]
+    events: Sequence[records.ConfigurationEvent]
 
 
 def judge_again(
-    configuration: Configuration, events: Sequence[ConfigurationEvent]
+    configuration: records.Configuration, events: Sequence[records.ConfigurationEvent]
 ) -> tuple[Stage, list[dict[str, Any]]]:
     """Judge the figures of a configuration with what ``events`` made known.
 
@@ -60,18 +52,18 @@ def judge_again(
     figures = configuration.out_of_sample | configuration.statistics
     figures = figures | {"fdr_q_value": None}  # which only a sweep tells
     for event in events:
-        if event.kind == SWEEP:
+        if event.kind == records.SWEEP:
             figures["fdr_q_value"] = event.figures["fdr_q_value"]
-        elif event.kind == EXECUTION:
+        elif event.kind == records.EXECUTION:
             figures |= gate_values(event.figures)
-        elif event.kind == WATCH:
+        elif event.kind == records.WATCH:
             figures |= watched_figures(event.figures)
     stage, gates = judge(figures)
-    return cap_stage(stage, events), [gate.to_dict() for gate in gates]
+    return records.cap_stage(stage, events), [gate.to_dict() for gate in gates]
 
 
 def row_columns(
-    configuration: Configuration, config: SimulationConfig, context: RowContext
+    configuration: records.Configuration, config: SimulationConfig, context: RowContext
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the row's plain columns say and what they must, by name.
 
@@ -106,11 +98,11 @@ def row_columns(
 
 
 def rebuilt_document(
-    configuration: Configuration,
+    configuration: records.Configuration,
     record: ArtifactSet,
     config: SimulationConfig,
     spread: float | None,
-    events: Sequence[ConfigurationEvent],
+    events: Sequence[records.ConfigurationEvent],
 ) -> dict[str, Any]:
     """Build the document once more, with the changes of ``events``.
 
@@ -156,17 +148,17 @@ def rebuilt_document(
 
 def _after_event(
     document: dict[str, Any],
-    event: ConfigurationEvent,
+    event: records.ConfigurationEvent,
     size: float,
     out_of_sample: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return a document as the event's recorder left it."""
-    if event.kind == MONITOR:
+    if event.kind == records.MONITOR:
         return after_monitoring(document, event.to_stage, *_health(event.figures))
-    if event.kind in (EXECUTION, WATCH):  # of a rise there are no metrics of orders
+    if event.kind in (records.EXECUTION, records.WATCH):  # of a rise there are no metrics of orders
         metrics = execution_metrics(event.figures)
         return after_live_orders(document, event.to_stage, size, out_of_sample, metrics)
-    if event.kind == SWEEP:
+    if event.kind == records.SWEEP:
         q = event.figures["fdr_q_value"]
         return after_sweep(document, event.to_stage, size, out_of_sample, q)
     return document

@@ -11,15 +11,7 @@ from typing import Any
 
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.market_data.exchange.facts import sentence
-from pipeline.results.records import (
-    EXECUTION,
-    MONITOR,
-    WATCH,
-    Configuration,
-    ConfigurationEvent,
-    ceiling,
-    looks_of_monitoring,
-)
+from pipeline.results import records
 from pipeline.review.caveats import caveats
 from pipeline.review.gates import FIGURES, ExplainedGate, explained
 from pipeline.review.next_step import Step, next_step, track_record_needed
@@ -71,8 +63,8 @@ class Explanation:
 
 
 def explain(
-    configuration: Configuration,
-    events: Sequence[ConfigurationEvent] = (),
+    configuration: records.Configuration,
+    events: Sequence[records.ConfigurationEvent] = (),
     grid_size: int | None = None,
     objections: Sequence[str] = (),
 ) -> Explanation:
@@ -91,7 +83,7 @@ def explain(
     """
     stage = configuration.lifecycle_stage
     size = 0.0 if objections else configuration.position_size
-    reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
+    reported = {name: e.at for e in events if e.kind == records.EXECUTION for name in e.figures}
     judged = gates_from(configuration.gates)
     band = latest_band(events)
     shown = _EDITED if objections else badge(stage, judged, configuration.synthetic)
@@ -125,30 +117,30 @@ def explain(
     )
 
 
-def _market(configuration: Configuration) -> Iterator[str]:
+def _market(configuration: records.Configuration) -> Iterator[str]:
     """Say what the exchange itself stated of the market, where it was asked."""
     stated = configuration.provenance.get("market")
     if stated:
         yield sentence(configuration.exchange, configuration.pair, stated)
 
 
-def record_of(configuration: Configuration) -> Record:
+def record_of(configuration: records.Configuration) -> Record:
     """Return what a row knows of its evidence."""
     return Record(**{name: getattr(configuration, name) for name in Record._fields})
 
 
 def _verdict(
-    configuration: Configuration,
+    configuration: records.Configuration,
     judged: Sequence[Gate],
     gates: Sequence[ExplainedGate],
-    events: Sequence[ConfigurationEvent],
+    events: Sequence[records.ConfigurationEvent],
 ) -> Iterator[str]:
     """Say what the stage means, whether holding did better, and who lowered it since."""
     stage = configuration.lifecycle_stage
     binding = {"PAPER": "PAPER", "VALIDATION": "MATURE"}.get(stage)
     failed = [gate for gate in gates if gate.outcome == "failed" and gate.stage == binding]
     live = [gate for gate in failed if gate.reported is not None]
-    monitored = ceiling(events) == stage
+    monitored = records.ceiling(events) == stage
     only_live = bool(live) and live == failed and not monitored
     asked = is_watched(judged) or any(
         gate.name == "surrogate_p" and gate.passed is not None for gate in judged
@@ -162,7 +154,7 @@ def _verdict(
         yield f"{verdict(stage, judged, only_live)}."
     beside = beside_holding(configuration.out_of_sample, configuration.statistics)
     yield from [beside] if beside and stage != "DECAY" else []
-    for rise in (event for event in events if event.kind == WATCH):
+    for rise in (event for event in events if event.kind == records.WATCH):
         yield f"It rose from {rise.from_stage} on {rise.at:%Y-%m-%d}: {rise.reason}"
     if moved := _moved_by_monitoring(events):
         yield (
@@ -173,21 +165,23 @@ def _verdict(
         yield f"Live orders keep it there: {gate.sentence.removesuffix(': failed')}."
 
 
-def _moved_by_monitoring(events: Sequence[ConfigurationEvent]) -> ConfigurationEvent | None:
+def _moved_by_monitoring(
+    events: Sequence[records.ConfigurationEvent],
+) -> records.ConfigurationEvent | None:
     """Return the last event by which monitoring moved the stage, since it rose if it did."""
-    moved = [e for e in looks_of_monitoring(events) if e.to_stage != e.from_stage]
+    moved = [e for e in records.looks_of_monitoring(events) if e.to_stage != e.from_stage]
     return moved[-1] if moved else None
 
 
 def _moves(
-    configuration: Configuration,
+    configuration: records.Configuration,
     gates: Sequence[ExplainedGate],
-    events: Sequence[ConfigurationEvent],
+    events: Sequence[records.ConfigurationEvent],
     grid_size: int | None,
 ) -> Iterator[str]:
     """Say what would lift the configuration, the next stage first, and what would lower it."""
     failed = [gate for gate in gates if gate.outcome == "failed"]
-    if ceiling(events) == configuration.lifecycle_stage:
+    if records.ceiling(events) == configuration.lifecycle_stage:
         live = " and of live orders" if any(gate.reported for gate in gates) else ""
         yield f"The gates above are those of its discovery{live}: monitoring lowered it since."
         yield "A new training lifts it again, on candles that include the newer ones."
@@ -215,10 +209,12 @@ def _moves(
     yield from ways_to_rise(configuration, events)
 
 
-def _reports(gates: Sequence[ExplainedGate], events: Sequence[ConfigurationEvent]) -> Iterator[str]:
+def _reports(
+    gates: Sequence[ExplainedGate], events: Sequence[records.ConfigurationEvent]
+) -> Iterator[str]:
     """Say what monitoring and live orders reported last, and what a better report would do."""
-    looks = [event for event in events if event.kind == MONITOR]
-    reports = [event for event in events if event.kind == EXECUTION]
+    looks = [event for event in events if event.kind == records.MONITOR]
+    reports = [event for event in events if event.kind == records.EXECUTION]
     if looks:
         yield f"Monitored on {looks[-1].at:%Y-%m-%d}: {looks[-1].reason}"
     if reports:
@@ -229,7 +225,7 @@ def _reports(gates: Sequence[ExplainedGate], events: Sequence[ConfigurationEvent
         yield "A later report of better live orders lifts it again, as far as its other gates let."
 
 
-def _need(gate: ExplainedGate, configuration: Configuration, grid_size: int | None) -> str:
+def _need(gate: ExplainedGate, configuration: records.Configuration, grid_size: int | None) -> str:
     """Say what a failed gate is short of, and what that would take."""
     label = FIGURES[gate.name].label if gate.name in FIGURES else gate.name
     if gate.value is None:
@@ -276,7 +272,7 @@ def _more_trades(gate: ExplainedGate, n_days: int) -> str:
     )
 
 
-def _more_record(gate: ExplainedGate, configuration: Configuration) -> str:
+def _more_record(gate: ExplainedGate, configuration: records.Configuration) -> str:
     """Days of record after which the same daily returns would be significant."""
     z, have = configuration.statistics.get("z_score"), int(configuration.out_of_sample["n_days"])
     if z is None or z <= 0.0:

@@ -12,18 +12,10 @@ from pathlib import Path
 
 from pipeline.cli.console import Note
 from pipeline.errors import UserError
+from pipeline.results import records
 from pipeline.results.database import Repository
 from pipeline.results.document import after_sweep
 from pipeline.results.pooled import pooled_verdicts
-from pipeline.results.records import (
-    SWEEP,
-    Configuration,
-    ConfigurationEvent,
-    Judgement,
-    Status,
-    SweepMember,
-    cap_stage,
-)
 from pipeline.results.sweeps import Claim
 from pipeline.validation.multiple_testing import sweep_q_values
 from pipeline.validation.pooling import PooledVerdict
@@ -55,7 +47,7 @@ def judge_sweep(repository: Repository, root: Path, claim: Claim, note: Note) ->
     unstored = sweeps.unstored(claim.sweep_id)
     q_values = judge_together(repository, ids, unstored, claim.sweep_id)
     sweeps.write_judgement(claim, q_values, pooled)
-    ends: tuple[Status, ...] = ("failed", "cancelled")
+    ends: tuple[records.Status, ...] = ("failed", "cancelled")
     present = {row.status for row in rows}
     sweeps.end(claim, next((end for end in ends if end in present), "completed"))
 
@@ -121,7 +113,10 @@ def pool(
 
 
 def _judge_family(
-    repository: Repository, family: Sequence[SweepMember], unstored: int, sweep_id: str | None
+    repository: Repository,
+    family: Sequence[records.SweepMember],
+    unstored: int,
+    sweep_id: str | None,
 ) -> dict[str, float | None]:
     q_values: dict[str, float | None] = {}
     family_q = sweep_q_values([test.deciding_p for test in family], unstored)
@@ -139,17 +134,17 @@ def _judgement(
     p: float | None,
     tests: int,
     sweep_id: str | None,
-    configuration: Configuration,
-    events: Sequence[ConfigurationEvent],
-) -> Judgement:
+    configuration: records.Configuration,
+    events: Sequence[records.ConfigurationEvent],
+) -> records.Judgement:
     """Judge the figures that its gates were judged by, with ``q`` among them."""
     q, tests = _largest_family(q, tests, events)
     figures = configuration.judged_figures
     reached, gates = judge(figures | {"fdr_q_value": q})
-    stage = cap_stage(reached, events)
+    stage = records.cap_stage(reached, events)
     size = position_size(stage, gates, configuration.synthetic)
-    return Judgement(
-        kind=SWEEP,
+    return records.Judgement(
+        kind=records.SWEEP,
         stage=stage,
         statistics=configuration.statistics | {"fdr_q_value": q},
         gates=[gate.to_dict() for gate in gates],
@@ -161,10 +156,12 @@ def _judgement(
 
 
 def _largest_family(
-    q: float, tests: int, events: Sequence[ConfigurationEvent]
+    q: float, tests: int, events: Sequence[records.ConfigurationEvent]
 ) -> tuple[float, int]:
     """Return the q-value among the most tests: asking for fewer again undoes no correction."""
-    families = [(e.figures["tests"], e.figures["fdr_q_value"]) for e in events if e.kind == SWEEP]
+    families = [
+        (e.figures["tests"], e.figures["fdr_q_value"]) for e in events if e.kind == records.SWEEP
+    ]
     most, its_q = max(families, default=(0, q), key=operator.itemgetter(0))
     return (its_q, most) if most > tests else (q, tests)
 

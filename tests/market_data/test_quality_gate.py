@@ -1,5 +1,6 @@
 """The whole gate: clean and real candles pass, one absurd price does not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.quality.measures import outliers
-from pipeline.market_data.quality.report import QualityLimits, check
+from pipeline.market_data.quality.report import QualityLimits, check, in_short
 from pipeline.market_data.raw import COLUMNS, RawCandles
 
 HOUR_MS = 3_600_000
@@ -52,6 +53,16 @@ def test_one_absurd_price_is_an_outlier_and_refused(name, factor):
     assert (measured.bars, measured.worst_at) == (1, START + 500 * HOUR_MS)
     with pytest.raises(UserError, match=r"data\.quality\.outliers allows 0, found 1 \(the worst"):
         check(make_regular(wrong, "1h", "walk")[1], QualityLimits())
+
+
+def test_what_is_beyond_limits_is_shown_as_limits_that_would_do():
+    wrong = changed(walk(), volume=np.where(np.arange(24 * 40) % 7 == 0, 0.0, 100.0))
+    report = replace(make_regular(wrong, "1h", "walk")[1], outliers=1234)
+    assert report.zero_volume_share == pytest.approx(138 / 960)  # 0.14375
+    outliers, volume = "outliers 1,234 (limit 0)", "zero_volume_share 0.144 (limit 0.05)"
+    assert in_short(report, QualityLimits()) == f"{outliers}, 1 more"
+    assert in_short(report, QualityLimits(), most=13) == f"{outliers}, {volume}"
+    assert in_short(report, QualityLimits(outliers=1234, zero_volume_share=0.144)) == "ok"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the candles of ../shared are not here")

@@ -15,15 +15,7 @@ from typing import IO, NamedTuple
 
 from pipeline.config.catalogue import typed
 from pipeline.errors import UserError, first_of
-from pipeline.market_data.files.archives import (
-    DAMAGE,
-    KINDS,
-    LARGEST,
-    UNSUSPICIOUS,
-    Member,
-    kind_of,
-    unreadable,
-)
+from pipeline.market_data.files import archives
 
 #: How deep zips may lie in each other, and bytes of the inner ones for each byte of the outer: a
 #: zip hardly packs again.
@@ -48,7 +40,7 @@ SHEETS = (".xlsx", ".xls", ".ods")
 class Listing(NamedTuple):
     """Files that may hold candles, and a few words for each other one that somebody may miss."""
 
-    members: list[Member]
+    members: list[archives.Member]
     others: list[str]
 
 
@@ -104,7 +96,7 @@ def _near(path: Path, key: str | None) -> str:
 
 
 def _nothing(path: Path, others: list[str]) -> UserError:
-    kinds = ", ".join((".zip", *KINDS))
+    kinds = ", ".join((".zip", *archives.KINDS))
     end = foreign(path.name)
     if path.is_file() and end in SHEETS:
         return UserError(
@@ -129,16 +121,16 @@ def _add_file(file: Path, parts: tuple[str, ...], found: Listing) -> None:
         _check_sum(file)
         try:
             with file.open("rb") as content:
-                _add_zip(content, Member(file, (), parts), file.stat().st_size, found)
-        except DAMAGE as error:
-            raise unreadable(file, error) from error
-    elif kind_of(file.name) in KINDS and not foreign(file.name):
-        found.members.append(Member(file, (), parts))
+                _add_zip(content, archives.Member(file, (), parts), file.stat().st_size, found)
+        except archives.DAMAGE as error:
+            raise archives.unreadable(file, error) from error
+    elif archives.kind_of(file.name) in archives.KINDS and not foreign(file.name):
+        found.members.append(archives.Member(file, (), parts))
     elif foreign(file.name):
         found.others.append(file.name)
 
 
-def _add_zip(content: IO[bytes], outer: Member, size: int, found: Listing) -> None:
+def _add_zip(content: IO[bytes], outer: archives.Member, size: int, found: Listing) -> None:
     """Add the members of an opened zip, which lies as deep as ``outer`` says."""
     with zipfile.ZipFile(content) as archive:
         names = Counter(archive.namelist())
@@ -151,25 +143,25 @@ def _add_zip(content: IO[bytes], outer: Member, size: int, found: Listing) -> No
             inside = PurePosixPath(name).parts
             if name.endswith("/") or _hidden(inside):
                 continue
-            member = Member(outer.file, (*outer.inner, name), (*outer.parts, *inside))
+            member = archives.Member(outer.file, (*outer.inner, name), (*outer.parts, *inside))
             if name.lower().endswith(".zip"):
                 inner_size += archive.getinfo(name).file_size
                 _check_inner(member, inner_size, size)
                 with archive.open(name) as inner:
                     _add_zip(inner, member, archive.getinfo(name).file_size, found)
-            elif kind_of(name) in KINDS and not foreign(name):
+            elif archives.kind_of(name) in archives.KINDS and not foreign(name):
                 found.members.append(member)
             elif foreign(name):
                 found.others.append(inside[-1])
 
 
-def _check_inner(member: Member, inner_size: int, size: int) -> None:
+def _check_inner(member: archives.Member, inner_size: int, size: int) -> None:
     if len(member.inner) >= DEEPEST:
         raise UserError(
             f"{member} is a zip in a zip in a zip: unpack the outer one, and give the folder that"
             " comes out."
         )
-    if inner_size > min(LARGEST * DEEPEST, max(UNSUSPICIOUS, ZIP_RATIO * size)):
+    if inner_size > min(archives.LARGEST * DEEPEST, max(archives.UNSUSPICIOUS, ZIP_RATIO * size)):
         raise UserError(
             f"{member.file} has {size:,} bytes, and zips in it of {inner_size:,} or more, which no"
             " archive of candles needs: unpack it, and give the folder that comes out."

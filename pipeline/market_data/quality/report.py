@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from decimal import ROUND_CEILING, Context
 from typing import Any
 
 import numpy as np
@@ -265,15 +266,24 @@ def _breaches(report: QualityReport, limits: QualityLimits) -> list[tuple[str, f
     ]
 
 
-def in_short(report: QualityReport, limits: QualityLimits) -> str:
-    """Return ``ok``, or the figure that is the most times its limit: ``outliers 3 (limit 0)``."""
+def in_short(report: QualityReport, limits: QualityLimits, most: int = 1) -> str:
+    """Return ``ok``, or ``outliers 3 (limit 0)``: the figures that are the most times their limit.
+
+    At most so many; the others are counted. What is shown is a limit that would let them through.
+    """
     breaches = _breaches(report, limits)
-    if not breaches:
-        return "ok"
-    name, value, limit = max(breaches, key=lambda b: b[1] / b[2] if b[2] else np.inf)
-    more = f", {len(breaches) - 1} more" if len(breaches) > 1 else ""
-    shown = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-    return f"{name} {shown} (limit {limit:g}){more}"
+    breaches.sort(key=lambda b: b[1] / b[2] if b[2] else np.inf, reverse=True)
+    named = [f"{name} {_up(value)} (limit {limit:g})" for name, value, limit in breaches[:most]]
+    more = [f"{len(breaches) - most} more"] if len(breaches) > most else []
+    return ", ".join(named + more) or "ok"
+
+
+def _up(value: float) -> str:
+    """Write a figure rounded up to three digits; a count as it is."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    rounded = Context(prec=3, rounding=ROUND_CEILING).create_decimal(repr(float(value)))
+    return f"{float(rounded):,.6g}"
 
 
 def as_row(report: QualityReport, limits: QualityLimits) -> tuple[str, str, str, str, str]:

@@ -13,27 +13,8 @@ from pipeline.review.explanation import Explanation
 from pipeline.web.api.etags import tags_of
 from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
-from pipeline.web.service.answers import (
-    ActiveConfigurations,
-    AuditPage,
-    ConfigurationPage,
-    Document,
-    Page,
-    StoredStrategy,
-    SwitchedOff,
-)
+from pipeline.web.service import answers, requests
 from pipeline.web.service.paper import PaperLedger
-from pipeline.web.service.requests import (
-    LIST_LIMIT,
-    ConfigurationFilter,
-    ConfigurationQuery,
-    ExecutionReport,
-    HeatmapQuery,
-    Reason,
-    Request,
-    Word,
-    shaped,
-)
 from pipeline.web.service.requests import ConfigurationId as ConfigurationIdText
 from pipeline.web.service.service import Service
 
@@ -42,7 +23,7 @@ ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_
 #: A parameter's value in an address, at most a thousand million as in a body.
 HeldValue = Annotated[
     str,
-    shaped(
+    requests.shaped(
         r"^[A-Za-z0-9_]{1,64}=(null|-?[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)$",
         "a parameter and its value, such as stop_distance=1.5 or max_spread_tolerance=null",
         examples=["stop_distance=1.5"],
@@ -50,32 +31,32 @@ HeldValue = Annotated[
 ]
 
 
-class Activation(Request):
+class Activation(requests.Request):
     """Why it is switched on; ``force`` does so below VALIDATION."""
 
-    reason: Reason
+    reason: requests.Reason
     force: bool = False
 
 
-class Deactivation(Request):
+class Deactivation(requests.Request):
     """Why it is switched off."""
 
-    reason: Reason
+    reason: requests.Reason
 
 
-class PageQuery(ConfigurationQuery):
+class PageQuery(requests.ConfigurationQuery):
     """`ConfigurationQuery` as an address has it: all text, so numbers are read from it."""
 
-    model_config = ConfigurationQuery.model_config | {"strict": False}
+    model_config = requests.ConfigurationQuery.model_config | {"strict": False}
 
 
-class TableFilter(ConfigurationFilter):
+class TableFilter(requests.ConfigurationFilter):
     """`ConfigurationFilter` of an address that has keys of its table besides."""
 
-    model_config = ConfigurationFilter.model_config | {"strict": False, "extra": "ignore"}
+    model_config = requests.ConfigurationFilter.model_config | {"strict": False, "extra": "ignore"}
 
 
-class ConfigurationTablePage(Page):
+class ConfigurationTablePage(answers.Page):
     """A page of stored configurations as rows of a table."""
 
     configurations: list[ConfigurationRow]
@@ -86,7 +67,7 @@ def router(service: Service) -> APIRouter:
     routes = section(service, "/api/configurations", "configurations", 401, 422, 503)
 
     @routes.get("")
-    def configurations(query: Annotated[PageQuery, Query()]) -> ConfigurationPage:
+    def configurations(query: Annotated[PageQuery, Query()]) -> answers.ConfigurationPage:
         """List stored configurations: filtered, sorted, a page at a time."""
         return service.configurations(query)
 
@@ -104,12 +85,12 @@ def router(service: Service) -> APIRouter:
     # Before {configuration_id}: routes are tried in order.
     @routes.get(
         "/active",
-        response_model=ActiveConfigurations,
+        response_model=answers.ActiveConfigurations,
         responses={304: {"description": "It is as If-None-Match has it."}},
     )
     def active(
         response: Response, if_none_match: Annotated[list[str] | None, Header()] = None
-    ) -> ActiveConfigurations | Response:
+    ) -> answers.ActiveConfigurations | Response:
         """List what is switched on: what a live trader polls with If-None-Match.
 
         What is not as it was stored is not among it, but in ``refused`` with the reason.
@@ -123,7 +104,7 @@ def router(service: Service) -> APIRouter:
         return page
 
     @routes.get("/{configuration_id}", responses=described(404, 409))
-    def configuration(configuration_id: ConfigurationId) -> Document:
+    def configuration(configuration_id: ConfigurationId) -> answers.Document:
         """Show a configuration: its V3 JSON."""
         return service.document(configuration_id)
 
@@ -133,7 +114,7 @@ def router(service: Service) -> APIRouter:
         return service.explanation(configuration_id)
 
     @routes.get("/{configuration_id}/strategy", responses=described(404))
-    def strategy(configuration_id: ConfigurationId) -> StoredStrategy:
+    def strategy(configuration_id: ConfigurationId) -> answers.StoredStrategy:
         """Show the strategy it was trained with: of an own one the text as it was then."""
         return service.strategy(configuration_id)
 
@@ -142,11 +123,11 @@ def router(service: Service) -> APIRouter:
         configuration_id: ConfigurationId,
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = SOME_ROWS,
         offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    ) -> AuditPage:
+    ) -> answers.AuditPage:
         """List every change of it, oldest first."""
         trail = service.audit_trail(configuration_id)
         page = trail[offset : offset + limit]
-        return AuditPage(audit=page, total=len(trail), limit=limit, offset=offset)
+        return answers.AuditPage(audit=page, total=len(trail), limit=limit, offset=offset)
 
     @routes.get("/{configuration_id}/paper", responses=described(404))
     def paper(
@@ -160,12 +141,12 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{configuration_id}/heatmap", responses=described(404))
     def heatmap(
         configuration_id: ConfigurationId,
-        x: Word,
-        y: Word,
+        x: requests.Word,
+        y: requests.Word,
         mode: Mode = "best",
-        at: Annotated[list[HeldValue], Query(max_length=LIST_LIMIT)] = [],  # noqa: B006 (FastAPI's way)
+        at: Annotated[list[HeldValue], Query(max_length=requests.LIST_LIMIT)] = [],  # noqa: B006 (FastAPI's way)
         theme: Theme = "light",
-        metric: Word = SCORE,
+        metric: requests.Word = SCORE,
     ) -> dict[str, Any]:
         """Return the score, or another metric, over two parameters as a Plotly figure.
 
@@ -174,7 +155,7 @@ def router(service: Service) -> APIRouter:
         """
         words = [word.split("=") for word in at]
         values = {name: None if value == "null" else float(value) for name, value in words}
-        query = HeatmapQuery(x=x, y=y, mode=mode, at=values, metric=metric)
+        query = requests.HeatmapQuery(x=x, y=y, mode=mode, at=values, metric=metric)
         return dressed(service.heatmap(configuration_id, query), theme)
 
     @routes.post("/{configuration_id}/activate", responses=described(404, 409, 413))
@@ -185,13 +166,13 @@ def router(service: Service) -> APIRouter:
     @routes.post("/{configuration_id}/deactivate", responses=described(404, 409, 413))
     def deactivate(
         configuration_id: ConfigurationId, request: Deactivation
-    ) -> ConfigurationSummary | SwitchedOff:
+    ) -> ConfigurationSummary | answers.SwitchedOff:
         """Switch it off, whatever was edited or damaged: ``reason`` says what does not agree."""
         return service.deactivate(configuration_id, request.reason)
 
     @routes.post("/{configuration_id}/execution", responses=described(404, 413))
     def execution(
-        configuration_id: ConfigurationId, request: ExecutionReport
+        configuration_id: ConfigurationId, request: requests.ExecutionReport
     ) -> ConfigurationSummary:
         """Record what live orders did, and judge its stage anew."""
         return service.record_execution(configuration_id, request)

@@ -10,17 +10,9 @@ from pydantic_core import CoreSchema
 
 from pipeline.config import text_hash
 from pipeline.config.catalogue import Market
+from pipeline.results import records
 from pipeline.results.document_models import ConfigurationV3
 from pipeline.results.jsonable import jsonable
-from pipeline.results.records import (
-    Configuration,
-    ConfigurationSummary,
-    Job,
-    JobSummary,
-    MarketStatus,
-    SweepMarketView,
-    SweepView,
-)
 from pipeline.results.signal_models import Signal
 from pipeline.validation.stages import Stage
 
@@ -117,7 +109,7 @@ class Choices(Answer):
 
 
 @dataclass(frozen=True)
-class JobView(JobSummary):
+class JobView(records.JobSummary):
     """One job as it stands. ``progress`` is 0…1 of the present stage of work.
 
     ``rate`` is units of that stage a second and ``seconds_left`` what is left of it; both are None
@@ -155,7 +147,7 @@ class JobPage(Page):
 class ConfigurationPage(Page):
     """A page of configurations; ``refused`` are those of it that are not what was stored."""
 
-    configurations: list[ConfigurationSummary]
+    configurations: list[records.ConfigurationSummary]
     refused: list[RefusedRow] = []
 
 
@@ -163,7 +155,7 @@ class JobResults(Answer):
     """What a job found; ``documents`` are V3 JSON, empty where nothing was admissible."""
 
     job: JobView
-    configurations: list[ConfigurationSummary]
+    configurations: list[records.ConfigurationSummary]
     documents: list[Document]
 
 
@@ -218,7 +210,7 @@ class SignalPage(Page):
 
 
 @dataclass(frozen=True)
-class ListedSweep(SweepView):
+class ListedSweep(records.SweepView):
     """A sweep and what came of it so far.
 
     ``markets`` is their number, ``statuses`` counts them by status, ``stages`` what they stored by
@@ -226,7 +218,7 @@ class ListedSweep(SweepView):
     """
 
     markets: int
-    statuses: dict[MarketStatus, int]
+    statuses: dict[records.MarketStatus, int]
     stages: dict[str, int]
 
 
@@ -253,16 +245,16 @@ class SweepProgress(Answer):
 class SweepReport(Answer):
     """A sweep, how far it is, and its markets in the order in which they were asked for."""
 
-    sweep: SweepView
+    sweep: records.SweepView
     progress: SweepProgress
-    markets: list[SweepMarketView]
+    markets: list[records.SweepMarketView]
 
 
-def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:
+def job(record: records.Job, progress: dict[str, Any] | None = None) -> JobView:
     """Return a job as it stands; ``progress`` is the payload of its newest progress event."""
     rate, left = _pace(progress)
     return JobView(
-        **{column.name: getattr(record, column.name) for column in fields(JobSummary)},
+        **{column.name: getattr(record, column.name) for column in fields(records.JobSummary)},
         synthetic=record.synthetic,
         strategy_sha256=text_hash(record.config.get("strategy", {}).get("text")),
         queued=record.queued,
@@ -271,7 +263,7 @@ def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:
     )
 
 
-def strategy(record: Configuration, job: Job) -> StoredStrategy:
+def strategy(record: records.Configuration, job: records.Job) -> StoredStrategy:
     """Return the strategy that a configuration was trained with, by its job."""
     stored = job.config["strategy"]
     text = stored.get("text")
@@ -280,7 +272,7 @@ def strategy(record: Configuration, job: Job) -> StoredStrategy:
     )
 
 
-def summary(record: Configuration, optimizer: str | None) -> ConfigurationSummary:
+def summary(record: records.Configuration, optimizer: str | None) -> records.ConfigurationSummary:
     """Return a configuration without its documents; ``optimizer`` is that of its job."""
     metrics: dict[str, Any] = jsonable(record.out_of_sample)
     provenance = record.provenance
@@ -296,8 +288,10 @@ def summary(record: Configuration, optimizer: str | None) -> ConfigurationSummar
         "first_day": _day(provenance.get("first_candle")),
         "last_day": _day(provenance.get("last_candle")),
     }
-    names = {column.name for column in fields(ConfigurationSummary)} - figures.keys()
-    return ConfigurationSummary(**{name: getattr(record, name) for name in names}, **figures)
+    names = {column.name for column in fields(records.ConfigurationSummary)} - figures.keys()
+    return records.ConfigurationSummary(
+        **{name: getattr(record, name) for name in names}, **figures
+    )
 
 
 def _day(moment: str | None) -> str | None:
@@ -305,7 +299,7 @@ def _day(moment: str | None) -> str | None:
     return None if moment is None else moment[:10]
 
 
-def active(record: Configuration) -> ActiveConfiguration:
+def active(record: records.Configuration) -> ActiveConfiguration:
     """Return what a live trader needs of a configuration."""
     return ActiveConfiguration(
         id=record.id,

@@ -165,6 +165,11 @@ def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tu
             if key != "method":
                 yield f"{group}.{key}", value
     yield from _history(request.history, market)
+    limits = {key: limit for key, limit in request.quality if limit is not None}
+    if limits and market.synthetic:
+        raise UserError("its candles are invented, so limits of quality mean nothing: give none.")
+    for key, limit in limits.items():
+        yield f"data.quality.{key}", limit
     for group, section in (("costs", request.costs), ("risk", request.risk)):
         for key, value in section:
             if value is not None:

@@ -1,5 +1,6 @@
 """Estimate what a start would take, with one timed probe a strategy and backend."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from threading import Lock
@@ -19,6 +20,8 @@ from pipeline.web.service.starts import EarlierTries, EstimateAnswer, MarketEsti
 _MEASURING = Lock()
 #: Speed by what they depend on: strategy, backend, method.
 _SPEEDS: dict[str, Speed] = {}
+#: Figures of the quality that a few candles mend, and the share of all that are few.
+_HOLES, _FEW = {"filled_share", "longest_gap_bars", "largest_gap_jump"}, 0.1
 
 
 def estimate_all(
@@ -66,7 +69,14 @@ def _market(name: str, config: TrainConfig, speed: Speed) -> MarketEstimate:
             own | {"refused": str(error).removeprefix(f"{config.market.id}: ")}
         )
     own["out_of_reach"] = _out_of_reach(cost)
+    own["unfit"] = _is_unfit(cost, own.get("fetched_candles", 0))
     return MarketEstimate.model_validate(asdict(cost) | own)
+
+
+def _is_unfit(cost: Estimate, fetched: int) -> bool:
+    """Whether candles beyond their limits stay so, once as many more are there."""
+    beyond = set(re.findall(r"(\w+) \S+ \(limit ", cost.quality))
+    return fetched < _FEW * cost.bars and bool(beyond - _HOLES if fetched else beyond)
 
 
 def _candles(config: TrainConfig) -> dict[str, Any]:
@@ -97,7 +107,11 @@ def _warnings(markets: list[MarketEstimate], seconds: float) -> list[str]:
         f"{market.name} cannot be trained: {market.refused}" for market in markets if market.refused
     ]
     for one in (market for market in markets if market.quality != "ok"):
-        warnings.append(f"{one.name}: a start refuses candles as they are stored: {one.quality}.")
+        which = "its candles" if one.unfit else "candles as they are stored"
+        warnings.append(
+            f"{one.name}: a start refuses {which}: {one.quality}. Take other days, or raise what is"
+            " beyond its limit if you mean it."
+        )
     if seconds > 3600:
         warnings.append(f"All of it takes about {duration(seconds)}.")
     return warnings

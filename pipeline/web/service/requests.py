@@ -249,6 +249,27 @@ class Risk(Request):
     maintenance_rate: Cost = None
 
 
+Share = Annotated[float, Field(ge=0, le=1)] | None
+Count = Annotated[int, Field(ge=0)] | None
+Size = Annotated[float, Field(ge=0)] | None
+
+
+class Quality(Request):
+    """Largest faults of candles that are let through; what is left out is the exchange's."""
+
+    filled_share: Share = None
+    longest_gap_bars: Count = None
+    largest_gap_jump: Size = None
+    zero_volume_share: Share = None
+    flat_share: Share = None
+    ohlc_violations: Count = None
+    longest_stale_hours: Size = None
+    outliers: Count = None
+    largest_volume_change: Annotated[float, Field(ge=1)] | None = None
+    median_disagreement: Size = None
+    largest_disagreement: Size = None
+
+
 class TrainingRequest(Request):
     """Train one strategy on markets, each a job of its own.
 
@@ -271,6 +292,7 @@ class TrainingRequest(Request):
         WalkForward()
     )
     history: History = History()
+    quality: Quality = Quality()
     parameters: Annotated[
         dict[Word, Annotated[list[Value | None], Field(min_length=1, max_length=LIST_LIMIT)]],
         Field(max_length=LIST_LIMIT),

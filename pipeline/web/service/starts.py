@@ -42,7 +42,8 @@ class MarketEstimate(Answer):
     ``market`` is the word that asked for it, ``name`` what pages call it.
     ``out_of_reach`` says that so few trades are expected that no run can pass the gates of
     VALIDATION, whatever it finds. ``stored`` is what the store has of its candles, ``fetched`` the
-    spans of the asked days that a start would fetch; nothing is fetched of invented ones.
+    spans of the asked days that a start would fetch; nothing is fetched of invented ones. ``unfit``
+    says that a start would refuse the candles, for what it fetches cannot mend their ``quality``.
     """
 
     market: str
@@ -58,7 +59,8 @@ class MarketEstimate(Answer):
     power_note: str = ""
     out_of_reach: bool = False
     candles: str = ""
-    quality: str = Field("ok", description="Its worst figure above the limits, if any is.")
+    quality: str = Field("ok", description="Its figures above the limits, if any are.")
+    unfit: bool = False
     stored: tuple[datetime, datetime] | None = None
     fetched: list[tuple[datetime, datetime]] = Field([])
     fetched_candles: int = 0

@@ -25,7 +25,7 @@ from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
 from pipeline.web.studio.leaving import check_open, client_here, connected, in_browser
-from pipeline.web.studio.widgets.mistakes import in_labels
+from pipeline.web.studio.widgets.mistakes import in_labels as in_labels  # pages take it here
 
 _PAGES = (
     ("Train", "/"),

@@ -38,6 +38,7 @@ def test_an_address_says_what_was_asked_for(asked):
         parameters={"stop_distance": [1.0, 2.5]},
         costs={"fee_rate": 0.0004},
         risk={"direction": "long"},
+        quality={"outliers": 3},
         seed=9,
     )
     expected = {
@@ -53,10 +54,11 @@ def test_an_address_says_what_was_asked_for(asked):
         "p.stop_distance": "1, 2.5",
         "fee_rate": "0.0004",
         "direction": "long",
+        "outliers": "3",
         "seed": "9",
     }
     assert words | expected == words
-    assert "slippage" not in words, "the exchange's own"
+    assert not {"slippage", "flat_share"} & words.keys(), "the exchange's own"
 
 
 def test_a_market_without_boxes_is_one_word(asked):
@@ -102,7 +104,8 @@ def test_settings_of_the_command_line_are_said_as_the_form_has_them():
         ("or data.history=4y.", "or “newest 4y, 26w or all” 4y."),
         ("data.path=x is no market.base=ETH market.quote=USDT, or", "x is no ETH/USDT, or"),
         ("no market.timeframe, market.timeframe=1h", "no timeframe, timeframe 1h"),
-        ("data.quality.gaps, validation=rolling", "“gaps”, “validation” rolling"),
+        ("data.quality.outliers, validation=rolling", "“outliers”, “validation” rolling"),
+        ("x: outliers 3 (limit 0), 1 more", "x: “outliers” 3 (limit 0), 1 more"),
         ("data.plant.sharpe=9", "data.plant.sharpe=9"),
     ):
         assert in_labels(refusal) == said

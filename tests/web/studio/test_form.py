@@ -1,14 +1,19 @@
 """The controls of the training form: what they read is what a request takes."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
+from pipeline.config.data import QualityConfig
 from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
-from pipeline.web.service.requests import Random, Risk, TradeCosts, WalkForward
+from pipeline.web.service.estimates import _is_unfit
+from pipeline.web.service.requests import Quality, Random, Risk, TradeCosts, WalkForward
 from pipeline.web.service.starts import MarketEstimate
 from pipeline.web.studio.widgets.estimate import is_worth_it
 from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
+from pipeline.web.studio.widgets.mistakes import _LABELS
 
 
 def _schema(model, name):
@@ -65,3 +70,25 @@ def test_the_shipped_grids_survive_being_shown():
 def test_a_market_without_a_trade_to_expect_is_not_worth_a_start(trades, refused, worth):
     market = MarketEstimate(market="demo", name="demo", expected_trades=trades, refused=refused)
     assert is_worth_it(market) is worth
+    assert not is_worth_it(market.model_copy(update={"unfit": True}))
+
+
+@pytest.mark.parametrize(
+    ("quality", "fetched", "unfit"),
+    [
+        ("ok", 0, False),
+        ("filled_share 0.06 (limit 0.02)", 0, True),
+        ("filled_share 0.06 (limit 0.02)", 60, False),
+        ("filled_share 0.06 (limit 0.02), flat_share 0.1 (limit 0.05)", 60, True),
+        ("flat_share 0.1 (limit 0.05)", 500, False),
+        ("outliers 1 (limit 0)", 99, True),
+    ],
+)
+def test_candles_are_unfit_where_what_is_fetched_cannot_mend_them(quality, fetched, unfit):
+    assert _is_unfit(SimpleNamespace(quality=quality, bars=1000), fetched) is unfit
+
+
+def test_every_limit_of_the_candles_has_a_field_and_a_label():
+    limits = QualityConfig.model_fields.keys() - {"duplicates", "out_of_order"}  # no limit is set
+    assert Quality.model_fields.keys() == limits
+    assert limits <= _LABELS.keys()

@@ -19,6 +19,7 @@ from pipeline.web.studio.frame import (
     ask,
     begin,
     frame,
+    in_labels,
     region,
     sentence,
     table,
@@ -170,7 +171,7 @@ def _quality(report: QualityReport | None, measured: str | None) -> None:
         sentence("There are fewer than two candles, so there is nothing to measure.")
         return
     when = "" if measured is None else f", measured {measured[:16].replace('T', ' ')} UTC"
-    short = in_short(report, QualityLimits())
+    short = in_labels(in_short(report, QualityLimits(), most=13))
     said = "within the limits of a training" if short == "ok" else f"a training refuses: {short}"
     sentence(f"Quality: {said}{when}.")
     _, columns, rows = as_table(report)

@@ -15,6 +15,7 @@ from pipeline.web.studio.frame import (
     ask,
     follow_address,
     frame,
+    in_labels,
     region,
     sentence,
     table,
@@ -26,19 +27,8 @@ from pipeline.web.studio.widgets.candle_import import ImportForm
 #: Rows a page.
 SHOWN = 25
 
-_COLUMNS = (
-    "market",
-    "first (UTC)",
-    "last (UTC)",
-    "candles",
-    "coverage",
-    "missing",
-    "not asked",
-    "quality",
-    "size",
-    "from",
-    "damage",
-)
+_BEGIN = ("market", "first (UTC)", "last (UTC)", "candles", "coverage", "missing", "not asked")
+_COLUMNS = (*_BEGIN, "quality", "size", "from", "damage")
 _FILTERS = ("exchange", "pair", "timeframe")
 
 
@@ -132,7 +122,7 @@ def _row(row: StoredCandles) -> None:
     holes = f" in {plural(len(row.holes), 'hole')}" if row.holes else ""
     text("td", f"{row.unasked:,}{holes}", "number")
     with ui.element("td"), ui.element("div"):
-        text("div", row.quality or "not measured yet")
+        text("div", in_labels(row.quality or "not measured yet"))
         if row.quality_at is not None:
             text("div", f"{row.quality_at:%Y-%m-%d %H:%M} UTC", "soft number")
     text("td", size(row.bytes), "number")

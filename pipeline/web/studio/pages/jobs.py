@@ -21,6 +21,7 @@ from pipeline.web.studio.frame import (
     attempt,
     frame,
     health,
+    in_labels,
     region,
     sentence,
     stage_badge,
@@ -28,7 +29,6 @@ from pipeline.web.studio.frame import (
     warning,
 )
 from pipeline.web.studio.widgets.again import address_of_all
-from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds between two looks at the database, and batches a page.
 EVERY, SHOWN = 0.5, 25

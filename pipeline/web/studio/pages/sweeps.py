@@ -25,6 +25,7 @@ from pipeline.web.studio.frame import (
     ask,
     attempt,
     frame,
+    in_labels,
     region,
     sentence,
     stage_badge,
@@ -35,28 +36,11 @@ from pipeline.web.studio.frame import (
 )
 from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.again import address_of_all
-from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds between two looks at a sweep that runs.
 EVERY = 1.0
 
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
-_COLUMNS = (
-    "market",
-    "stage",
-    "net profit",
-    "holding",
-    "Sharpe ratio",
-    "drawdown",
-    "trades",
-    "p",
-    "surrogate p",
-    "q",
-    "seconds",
-    "what failed",
-    "job",
-    "configuration",
-)
 #: What the rows are sorted by, by the head; a market without it comes last.
 _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
     "market": lambda market: market.name,
@@ -71,6 +55,7 @@ _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
     "q": lambda market: market.fdr_q_value,
     "seconds": lambda market: market.seconds,
 }
+_COLUMNS = (*_KEYS, "what failed", "job", "configuration")
 _LISTED = ("asked for, UTC", "outcome", "strategy", "method", "status", "how far", "p of the pool")
 #: Markets of a sweep that the list names.
 _NAMED = 4

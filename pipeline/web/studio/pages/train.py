@@ -10,20 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.config import OptimizerConfig, TrainConfig, ValidationConfig, meanings
 from pipeline.errors import UserError
-from pipeline.web.service import composing
+from pipeline.web.service import composing, requests
 from pipeline.web.service.answers import Choices, StrategyChoice
-from pipeline.web.service.requests import (
-    Bayesian,
-    Grid,
-    History,
-    Random,
-    Risk,
-    Rolling,
-    TradeCosts,
-    TrainingRequest,
-    TrainTestSplit,
-    WalkForward,
-)
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import ask, faults, frame, health, sentence, text
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
@@ -35,7 +23,7 @@ PAUSE = 0.4
 _PARAMETER = "p."
 #: What else a request says, with controls of its own.
 _REST = ("space", "objective", "selection", "min_trades", "seed")
-_ELSEWHERE = frozenset(TrainingRequest.model_fields) - frozenset(_REST)
+_ELSEWHERE = frozenset(requests.TrainingRequest.model_fields) - frozenset(_REST)
 
 
 async def training_page(service: Service, address: Mapping[str, str]) -> None:
@@ -77,7 +65,11 @@ class TrainingForm:
             with _part("Method"):
                 self._method = Choice(
                     "method",
-                    {"grid": Grid, "random": Random, "bayesian": Bayesian},
+                    {
+                        "grid": requests.Grid,
+                        "random": requests.Random,
+                        "bayesian": requests.Bayesian,
+                    },
                     meanings(OptimizerConfig),
                     "method",
                     self.changed,
@@ -86,9 +78,9 @@ class TrainingForm:
                 self._validation = Choice(
                     "validation",
                     {
-                        "walk_forward": WalkForward,
-                        "rolling": Rolling,
-                        "train_test_split": TrainTestSplit,
+                        "walk_forward": requests.WalkForward,
+                        "rolling": requests.Rolling,
+                        "train_test_split": requests.TrainTestSplit,
                     },
                     meanings(ValidationConfig),
                     "method",
@@ -97,15 +89,19 @@ class TrainingForm:
             with _part("History"):
                 sentence("The newest days or years, or from and up to. Empty: a year.", "soft")
                 with ui.element("div").classes("fields"):
-                    self._history = Fields(History, self.changed)
+                    self._history = Fields(requests.History, self.changed)
+                with ui.expansion("Limits of the candles").classes("more"):
+                    sentence("Beyond them candles are refused. Empty: the exchange's.", "soft")
+                    with ui.element("div").classes("fields"):
+                        self._quality = Fields(requests.Quality, self.changed)
             with _part("Costs and risk"):
                 sentence("The exchange's fees, both sides, no leverage.", "soft")
                 with ui.expansion("Others").classes("more"), ui.element("div").classes("fields"):
-                    self._costs = Fields(TradeCosts, self.changed)
-                    self._risk = Fields(Risk, self.changed)
+                    self._costs = Fields(requests.TradeCosts, self.changed)
+                    self._risk = Fields(requests.Risk, self.changed)
             with _part("Search"):
                 with ui.element("div").classes("fields"):
-                    self._rest = Fields(TrainingRequest, self.changed, without=_ELSEWHERE)
+                    self._rest = Fields(requests.TrainingRequest, self.changed, without=_ELSEWHERE)
                 keys = TrainConfig.model_fields
                 meaning = (keys[name].description or "" for name in ("space", "selection"))
                 sentence("; ".join(meaning) + ".", "soft")
@@ -117,6 +113,9 @@ class TrainingForm:
             self._estimate = Estimate(brief)
         self._start.disable()
 
+    def _fields(self) -> tuple[Fields, ...]:
+        return self._history, self._quality, self._costs, self._risk, self._rest
+
     def words(self) -> dict[str, str]:
         """Return what is not as the form begins, as its address has it."""
         words = self._markets.words()
@@ -124,7 +123,7 @@ class TrainingForm:
             words["strategy"] = self._strategy.value
         for part in (self._method, self._validation):
             words |= part.words()
-        for fields in (self._history, self._costs, self._risk, self._rest):
+        for fields in self._fields():
             words |= fields.words()
         lines = {} if self._grids is None else self._grids.words()
         return words | {f"{_PARAMETER}{name}": line for name, line in lines.items()}
@@ -133,7 +132,7 @@ class TrainingForm:
         """Show what an address says."""
         for part in (self._method, self._validation):
             part.take(words)
-        for fields in (self._history, self._costs, self._risk, self._rest):
+        for fields in self._fields():
             fields.take(words)
         if self._grids is not None:
             self._grids.take_space(self._rest.values()["space"])
@@ -142,7 +141,7 @@ class TrainingForm:
         self._markets.take(words)
         self._address = self.words()
 
-    def request(self) -> TrainingRequest:
+    def request(self) -> requests.TrainingRequest:
         """Return what the form says.
 
         Raises
@@ -159,6 +158,7 @@ class TrainingForm:
             "optimizer": self._method.request,
             "validation": self._validation.request,
             "history": self._history.request,
+            "quality": self._quality.request,
             "costs": self._costs.request,
             "risk": self._risk.request,
             "rest": lambda: self._rest.request(markets=["demo"]),
@@ -172,7 +172,7 @@ class TrainingForm:
         if wrong:
             raise MistakeError(wrong)
         del found["rest"]  # it was read to be told what is wrong with it
-        return TrainingRequest(
+        return requests.TrainingRequest(
             strategy=self._strategy.value,
             markets=names,
             **found.pop("grids"),

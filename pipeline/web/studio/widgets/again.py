@@ -4,25 +4,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from pipeline.config.catalogue import Market
+from pipeline.config import catalogue
 from pipeline.results.records import Job
 from pipeline.validation.wording import setting
-from pipeline.web.service.requests import (
-    Bayesian,
-    Random,
-    Risk,
-    Rolling,
-    TradeCosts,
-    TrainTestSplit,
-    WalkForward,
-)
+from pipeline.web.service import requests
 from pipeline.web.studio.widgets.form import written
 
 #: Fields of the form that a configuration has under the same name, by the section that holds them.
 _SECTIONS = {
-    "optimizer": (*Random.model_fields, *Bayesian.model_fields),
-    "validation": (*WalkForward.model_fields, *Rolling.model_fields, *TrainTestSplit.model_fields),
-    "risk": tuple(Risk.model_fields),
+    "optimizer": (*requests.Random.model_fields, *requests.Bayesian.model_fields),
+    "validation": (
+        *requests.WalkForward.model_fields,
+        *requests.Rolling.model_fields,
+        *requests.TrainTestSplit.model_fields,
+    ),
+    "risk": tuple(requests.Risk.model_fields),
 }
 #: Sections whose own word the form calls otherwise.
 _CHOSEN = {"optimizer": ("name", "method"), "validation": ("method", "validation")}
@@ -43,7 +39,7 @@ def address_of(job: Job, named: bool) -> str:
 
 
 def address_of_all(
-    first: Job, asked: Iterable[tuple[str, str, str]], markets: Sequence[Market]
+    first: Job, asked: Iterable[tuple[str, str, str]], markets: Sequence[catalogue.Market]
 ) -> str:
     """Return the address of the form as jobs were asked for together.
 
@@ -85,8 +81,9 @@ def _words(job: Job, named: bool) -> Iterator[tuple[str, str]]:
             if config.get(section, {}).get(name) is not None:
                 yield (shown if name == own else name), written(config[section][name])
     yield from _days(config["data"])
+    yield from _limits(job)
     exchange = config["market"]["exchange"]
-    for name in TradeCosts.model_fields:
+    for name in requests.TradeCosts.model_fields:
         value = config.get("costs", {}).get(name)
         if value is not None and value != exchange.get(name):
             yield name, written(value)
@@ -95,6 +92,16 @@ def _words(job: Job, named: bool) -> Iterator[tuple[str, str]]:
     for name, parameter in config["strategy"].get("parameters", {}).items():
         if parameter.get("grid"):
             yield f"p.{name}", ", ".join(setting(value) for value in parameter["grid"])
+
+
+def _limits(job: Job) -> Iterator[tuple[str, str]]:
+    """Yield the limits of the candles that are not the exchange's own."""
+    group = "data/quality"
+    has_own = job.exchange in catalogue.words(group)
+    own = catalogue.read(group, job.exchange if has_own else "default")
+    for name, limit in job.config["data"].get("quality", {}).items():
+        if limit is not None and limit != own.get(name):
+            yield name, written(limit)
 
 
 def _days(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,9 +10,8 @@ from pipeline.validation.wording import duration
 from pipeline.web.service.candle_answers import FetchView
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.requests import FetchRequest, History
-from pipeline.web.studio.frame import Refresh, ask, attempt, faults, sentence, text
+from pipeline.web.studio.frame import Refresh, ask, attempt, faults, in_labels, sentence, text
 from pipeline.web.studio.widgets.form import Fields, MistakeError
-from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds between two looks, and fetches that are shown.
 EVERY, SHOWN = 1.0, 20
@@ -161,7 +160,7 @@ def _far(one: FetchView) -> str:
     if one.seconds_left is not None:
         parts.append(f"about {duration(one.seconds_left)} left")
     if one.quality is not None:
-        parts.append(f"quality {one.quality}")
+        parts.append(f"quality {in_labels(one.quality)}")
     if one.ended_at is not None:
         parts.append(f"ended {one.ended_at:%Y-%m-%d %H:%M} UTC")
     return ", ".join(parts)

@@ -11,9 +11,8 @@ from nicegui.events import GenericEventArguments
 
 from pipeline.validation.wording import plural
 from pipeline.web.service.candle_answers import Difference, ImportAnswer
-from pipeline.web.studio.frame import Refresh, region, sentence, table, text
+from pipeline.web.studio.frame import Refresh, in_labels, region, sentence, table, text
 from pipeline.web.studio.widgets.candle_fetch import market_select
-from pipeline.web.studio.widgets.mistakes import in_labels
 
 _COLUMNS = ("bar (UTC)", "figure", "stored", "in the file")
 

@@ -9,14 +9,18 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from pipeline.validation.wording import duration, plural
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
-from pipeline.web.studio.frame import sentence, text, warning
-from pipeline.web.studio.widgets.mistakes import in_labels
+from pipeline.web.studio.frame import in_labels, sentence, text, warning
 
 #: Why nothing can be started.
 _IDLE = (
     "Off: about 0 trades are expected in every market, so there is nothing to judge. Take more"
     " days, a shorter timeframe, or values that ask for less."
 )
+_UNFIT = (
+    "Off: a start would refuse the candles. Take other days, or write higher limits under"
+    " “Limits of the candles” of “History”."
+)
+_REFUSED = "Off: no market can be trained; what is wrong stands at each."
 #: Spans to fetch that are named; a store with more holes counts the others.
 SPANS = 3
 
@@ -49,8 +53,10 @@ class Estimate:
     def show(self, answer: EstimateAnswer) -> None:
         """Show an estimate."""
         possible = [market for market in answer.markets if market.refused is None]
-        idle = bool(possible) and not any(map(is_worth_it, possible))
-        self._brief.set_text(_IDLE if idle else f"About {_time(answer.seconds)}")
+        off = not possible and _REFUSED
+        if not any(map(is_worth_it, possible)):
+            off = off or (_UNFIT if any(one.unfit for one in possible) else _IDLE)
+        self._brief.set_text(off or f"About {_time(answer.seconds)}")
         self._body.clear()
         with self._body:
             at_once = f", {plural(answer.concurrent, 'market')} at a time"
@@ -75,7 +81,7 @@ class Estimate:
 
 def is_worth_it(market: MarketEstimate) -> bool:
     """Whether a market can be trained, and a trade out of sample is expected at all."""
-    return market.refused is None and round(market.expected_trades) > 0
+    return market.refused is None and not market.unfit and round(market.expected_trades) > 0
 
 
 def _market(market: MarketEstimate) -> None:
@@ -128,7 +134,7 @@ def _days(first: datetime, last: datetime) -> str:
 
 
 def _short(market: MarketEstimate) -> str:
-    if market.refused is not None:
+    if market.refused is not None or market.unfit:
         return "cannot be trained"
     reach = ", likely too few for more than DISCOVERY" if market.out_of_reach else ""
     return f"{_time(market.seconds)}, about {market.expected_trades:,.0f} trades{reach}"

@@ -49,6 +49,17 @@ _LABELS = {
     "objective": "search for the best",
     "selection": "winner of a search",
     "min_trades": "least trades in a window",
+    "filled_share": "filled bars, share of all",
+    "longest_gap_bars": "longest gap, bars",
+    "largest_gap_jump": "largest jump across a gap",
+    "zero_volume_share": "candles of zero volume, share",
+    "flat_share": "flat candles, share",
+    "ohlc_violations": "OHLC violations",
+    "longest_stale_hours": "longest without a new price, hours",
+    "outliers": "outliers",
+    "largest_volume_change": "largest change of volume, times",
+    "median_disagreement": "difference to others, median",
+    "largest_disagreement": "difference to others, largest",
 }
 
 #: A setting of the command line as refusals write it: ``validation.train=30``.
@@ -64,7 +75,10 @@ _OTHERS = (
     (re.compile(r"\bvalidation=(\w+)"), r"“validation” \1"),
     (re.compile(r"\bspace=(\w+)"), r"“search space” \1"),
     (re.compile(r"\boptimizer=(\w+)"), r"“method” \1"),
-    (re.compile(r"\bdata\.quality\.(\w+)"), r"“\1”"),
+    (
+        re.compile(r"\bdata\.quality\.(\w+)|\b([a-z_]+)(?= [\d.,]+ \(limit )"),
+        lambda limit: f"“{label(limit[1] or limit[2])}”",
+    ),
 )
 
 

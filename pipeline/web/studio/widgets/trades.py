@@ -14,16 +14,7 @@ from nicegui import context, ui
 from gpu_engine import REASONS
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import timeframe_ms, utc
-from pipeline.report.candle_chart import (
-    MOST_TRADES,
-    Line,
-    Units,
-    entry_times,
-    exit_times,
-    line_rows,
-    trade_lines,
-    trade_rows,
-)
+from pipeline.report import candle_chart
 from pipeline.report.loading import ReportData
 from pipeline.report.page import excursion_part
 from pipeline.report.trades import MARGIN, side
@@ -57,10 +48,10 @@ class Trades:
         self._step = timeframe_ms(self._configuration.timeframe)
         span = service.charts.span(self._configuration)
         self._opens = span[0]
-        self._entered = entry_times(self._trades, self._opens, self._step)
-        self._left = exit_times(self._trades, self._opens, self._step)
+        self._entered = candle_chart.entry_times(self._trades, self._opens, self._step)
+        self._left = candle_chart.exit_times(self._trades, self._opens, self._step)
         self._chosen, self._page = self._from_address(), 0
-        self._levels: tuple[int, list[Line]] = 0, []
+        self._levels: tuple[int, list[candle_chart.Line]] = 0, []
         with inside("#trades"), ui.element("div"):
             self._lay_out(span)
         context.client.on_delete(lambda: service.charts.leave(report.configuration.id))
@@ -80,7 +71,7 @@ class Trades:
             "Candles with the trades out of sample",
             span,
             self._step,
-            Units.of(self._configuration.pair),
+            candle_chart.Units.of(self._configuration.pair),
             partial(self._service.charts.candles, self._configuration),
             self._over,
             lambda row: self.open(int(row[6])),
@@ -168,21 +159,21 @@ class Trades:
         lines = [] if self._chosen is None else await self._lines(self._chosen)
         rows: list[list[Any]] = []
         said = f"{plural(count, 'trade')} in view."
-        if count > MOST_TRADES:
-            said = f"{count:,} trades in view: zoom in to {MOST_TRADES} to see each."
+        if count > candle_chart.MOST_TRADES:
+            said = f"{count:,} trades in view: zoom in to {candle_chart.MOST_TRADES} to see each."
         elif count:
             part = self._trades[first:after]
-            rows = trade_rows(part, first + 1, self._opens, self._step, self._chosen)
-        return {"trades": rows, "lines": line_rows(lines)}, said
+            rows = candle_chart.trade_rows(part, first + 1, self._opens, self._step, self._chosen)
+        return {"trades": rows, "lines": candle_chart.line_rows(lines)}, said
 
-    async def _lines(self, number: int) -> list[Line]:
+    async def _lines(self, number: int) -> list[candle_chart.Line]:
         """Return the levels of a trade; a zoom asks for those of the same one again."""
         if self._levels[0] != number:
             trade, levels = self._trades[number - 1], None
             with suppress(UserError):  # the candles say so themselves
                 charts = self._service.charts
                 levels = await ask(charts.levels, self._configuration, self._windows, trade)
-            self._levels = number, trade_lines(trade, levels, self._opens, self._step)
+            self._levels = number, candle_chart.trade_lines(trade, levels, self._opens, self._step)
         return self._levels[1]
 
     def _turn_page(self, by: int) -> None:
