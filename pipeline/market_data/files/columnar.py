@@ -106,7 +106,9 @@ def _parquet(source: str | pa.NativeFile) -> Columnar:
         file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
 
     def tables(columns: list[str]) -> Iterator[pa.Table]:
-        for part in file.iter_batches(batch, columns=columns):
+        # Threads of PyArrow that read a Python file wait for each other, and may outlive it.
+        threads = isinstance(source, str)
+        for part in file.iter_batches(batch, columns=columns, use_threads=threads):
             yield pa.Table.from_batches([part])
 
     # The sizes of single columns are not asked for: PyArrow aborts over some that are damaged.
