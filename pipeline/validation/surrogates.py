@@ -11,6 +11,7 @@ bars 0.3 to 2.6.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ Kind = Literal["permuted", "bar_flipped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Surrogates at least as good as the real candles that end the drawing: p < 0.05 is out of reach.
 ENOUGH = 4
+
+#: Seconds of searching after which others help: a process of theirs takes two to start.
+ALONE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +134,8 @@ def against_surrogates(
 ) -> dict[Kind, SurrogateTest]:
     """Test ``observed``, the statistic of the real candles, against surrogates of some kinds.
 
-    With more than one worker surrogates are searched ahead in processes of their own, with one
-    thread each; they are judged in the order of their numbers, so the result is the same. The
+    After `ALONE` seconds more than one worker search ahead, in processes of their own with one
+    thread each; surrogates are judged in the order of their numbers, so the result is the same. The
     processes serve all kinds: the second is begun while the last of the first are searched. After
     a kind whose p is not below 0.05 the next is not drawn: the stage is decided.
 
@@ -171,11 +175,15 @@ def against_surrogates(
 
 
 def _searched(
-    search: SurrogateSearch, tasks: Iterable[_Task], backend: Backend, workers: int
+    search: SurrogateSearch, tasks: Iterator[_Task], backend: Backend, workers: int
 ) -> Generator[tuple[_Task, float]]:
     """Yield surrogates with their statistic, as they end."""
-    if workers == 1:
-        yield from ((task, search.top(task.kind, task.number, backend)) for task in tasks)
+    began = time.monotonic()
+    for task in tasks:
+        yield task, search.top(task.kind, task.number, backend)
+        if workers > 1 and time.monotonic() - began > ALONE:
+            break
+    else:
         return
     executor = make_executor(ProcessesExecutor(name="processes", workers=workers, retries=0))
     with closing(executor.run(_search, _Shared(search, backend.name), tasks)) as results:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from gpu_engine import Costs, RiskLimits
 from pipeline.market_data.rearranged import SURROGATES
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
+from pipeline.validation import surrogates
 from pipeline.validation.bootstrap import generator
 from pipeline.validation.surrogates import (
     KINDS,
@@ -93,7 +95,13 @@ def test_no_admissible_combination_is_minus_infinity():
     assert search.top("permuted", 0, NUMBA) == -np.inf
 
 
-def test_after_a_kind_that_decides_the_next_is_not_drawn():
+@pytest.fixture
+def at_once(monkeypatch):
+    """Have the workers help after the first surrogate, however quick it was."""
+    monkeypatch.setattr(surrogates, "ALONE", 0.0)
+
+
+def test_after_a_kind_that_decides_the_next_is_not_drawn(at_once):
     search, seen = search_on(), []
     for workers in (1, 3):
         tests = against_surrogates(search, -np.inf, 40, NUMBA, workers, seen.append)
@@ -104,7 +112,7 @@ def test_after_a_kind_that_decides_the_next_is_not_drawn():
     assert sum(seen) == 2 * 2 * 40
 
 
-def test_workers_and_backends_change_nothing():
+def test_workers_and_backends_change_nothing(at_once):
     search, seen = search_on(), []
     alone = against_surrogates(search, 1e6, 20, NUMBA, 1, seen.append)
     assert sum(seen) == 2 * 20

@@ -16,7 +16,7 @@ from pipeline.web.studio.frame import Theme, ask, begin, frame, markup, text, wa
 from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import place
-from pipeline.web.studio.widgets.trades import ExcursionPart, Part, Trades, excursions_of
+from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
@@ -94,7 +94,7 @@ class ConfigurationPage:
         for name, figure in fixed_figures(report, report.artifacts).items():
             place(name, self._theme, figure)
         if len(report.artifacts.trades):
-            ExcursionPart(self._theme, excursions)
+            show_excursions(self._theme, excursions)
         Trades(self._service, report)
 
     def _say(self, report: ReportData) -> None:

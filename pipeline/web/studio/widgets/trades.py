@@ -213,32 +213,24 @@ class Trades:
             text("td", cell, "number")
 
 
-class ExcursionPart:
-    """The part of the section *Performance* that needs the candles of all trades.
+def show_excursions(theme: Theme, excursions: asyncio.Task[Part]) -> None:
+    """Fill the part of the section *Performance* that needs the candles of all trades."""
+    with inside("#excursion-part"), ui.element("div") as part:
+        sentence("Reading the candles of every trade …", "soft").props("role=status")
 
-    ``excursions`` is what `excursions_of` returns.
-    """
-
-    def __init__(self, theme: Theme, excursions: asyncio.Task[Part]) -> None:
-        self._theme, self._excursions = theme, excursions
-        with inside("#excursion-part"):
-            self._place = ui.element("div")
-        with self._place:
-            sentence("Reading the candles of every trade …", "soft").props("role=status")
-        ui.timer(0.0, self._fill, once=True)
-
-    async def _fill(self) -> None:
-        made = await self._excursions
-        if self._place.is_deleted:  # the reader has left the page
+    async def fill() -> None:
+        made = await excursions
+        if part.is_deleted:  # the reader has left the page
             return
-        self._place.clear()
-        with self._place:
+        with part.clear() or part:
             if isinstance(made, str):
                 sentence(made, "soft missing")
                 return
             inner, figure = made
             markup(inner)
-        place("excursions", self._theme, figure)
+        place("excursions", theme, figure)
+
+    ui.timer(0.0, fill, once=True)
 
 
 async def excursions_of(service: Service, loading: asyncio.Task[ReportData]) -> Part:
