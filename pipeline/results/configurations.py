@@ -398,9 +398,10 @@ class Configurations(Tables):
         A stored configuration never changes without an event, so its documents need not be read.
         """
         row = TrainedConfiguration
-        query = select(row.id, row.head).where(row.is_active).order_by(row.id)
+        # Sorted here: SQLite would walk the whole table to have them in the order of their ids.
+        query = select(row.id, row.head).where(row.is_active)
         with self._sessions() as session:
-            active = [f"{identity} {head}" for identity, head in session.execute(query)]
+            active = sorted(f"{identity} {head}" for identity, head in session.execute(query))
         version = ";".join([SIZE_RULES, *active])
         return hashlib.sha256(version.encode()).hexdigest()[:32]
 

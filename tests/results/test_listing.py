@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, event, select
 
 from pipeline.results import listing
-from pipeline.results.database import open_database
+from pipeline.results.database import Repository, open_database
 from pipeline.results.listing import SORT_KEYS, SortKey
 from pipeline.results.models import NULLABLE, SORTED_BY, TrainedConfiguration
 from pipeline.studies.bench.repository import FILTERS, fill, measure
@@ -104,3 +105,26 @@ def test_what_has_no_figure_comes_last_both_ways_and_ties_go_by_id(
     assert page == [*(row[-1] for row in known), *unknown]
     assert bool(unknown) == (order_by in NULLABLE)
     assert order_by in SORTED_BY
+
+
+def test_what_is_switched_on_is_found_by_its_own_index(repository: Repository) -> None:
+    """Also where the database has no statistics yet: the table is a hundred thousand documents."""
+    asked: list[tuple[str, Any]] = []
+
+    def keep(_: Any, __: Any, statement: str, values: Any, *rest: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(repository.engine, "before_cursor_execute", keep)
+    repository.configurations.active_version()
+    assert repository.checks.active() == []
+    assert repository.checks.due(datetime.now(UTC)) == []
+    event.remove(repository.engine, "before_cursor_execute", keep)
+    mine = [(text, values) for text, values in asked if "is_active" in text]
+    assert len(mine) == 3
+    with repository.engine.connect() as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        if not sqlite:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        for text, values in mine:
+            rows = connection.exec_driver_sql(f"EXPLAIN {'QUERY PLAN ' * sqlite}{text}", values)
+            assert f"ix_{TABLE}_active" in " ".join(str(row[-1]) for row in rows)
