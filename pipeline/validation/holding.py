@@ -9,7 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtr
+import scipy as sp  # which imports a part when it is used
 
 from gpu_engine import DAYS_PER_YEAR, NO_DEVIATION, Candles, Float, Int32, deviation_of, metrics_of
 
@@ -96,7 +96,9 @@ def regression(daily: Float, hold: Float) -> Regression:
         weight = 1.0 - lag / (lags(days) + 1.0)
         variance += 2.0 * weight * (share[lag:] @ share[:-lag])
     variance *= days / (days - 2.0)
-    p_value = float(stdtr(days - 2, -alpha / math.sqrt(variance))) if variance > 0.0 else None
+    p_value = (
+        float(sp.special.stdtr(days - 2, -alpha / math.sqrt(variance))) if variance > 0.0 else None
+    )
     return Regression(beta, alpha, p_value)
 
 

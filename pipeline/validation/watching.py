@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtr
+import scipy as sp  # which imports a part when it is used
 
 from gpu_engine import Float, deviation_of
 from pipeline.validation.holding import least_squares, regression, series_figures
@@ -127,4 +127,8 @@ def alpha_of_weeks(daily: Float, hold: Float) -> float | None:
     line = least_squares(y, x)
     error = line.residual @ line.residual / (weeks - 2)
     variance = error * (1.0 / weeks + x.mean() ** 2 / line.spread)
-    return float(stdtr(weeks - 2, -line.alpha / math.sqrt(variance))) if variance > 0.0 else None
+    return (
+        float(sp.special.stdtr(weeks - 2, -line.alpha / math.sqrt(variance)))
+        if variance > 0.0
+        else None
+    )
