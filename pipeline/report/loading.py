@@ -28,7 +28,7 @@ from pipeline.review import stored
 from pipeline.review.explanation import Explanation
 from pipeline.review.integrity import artifact_clauses, explained_as_checked
 from pipeline.validation.stages import Stage, deciding_p, gates_from
-from pipeline.validation.wording import marked, market_name, verdict
+from pipeline.validation.wording import marked, market_name, state, verdict
 
 Part = TypeVar("Part")
 
@@ -318,7 +318,7 @@ class SweptMarket:
         """Its stage; else how far it is."""
         if self.stage is not None:
             return marked(self.stage, self.synthetic)
-        return "nothing stored" if self.status == "done" else self.status
+        return state(self.status)
 
     @property
     def verdict(self) -> str:

@@ -129,6 +129,15 @@ def marked(text: str, synthetic: bool) -> str:
     return f"SYNTHETIC {text}" if synthetic else text
 
 
+#: What the stored word of a state is called, of a job and of a market that stored nothing.
+_STATES = {"pending": "waiting", "done": "nothing stored", "skipped": "nothing stored"}
+
+
+def state(status: str) -> str:
+    """Name a state in the one word of pages and reports: waiting, running, completed, failed ..."""
+    return _STATES.get(status, status)
+
+
 def market_name(market: Any) -> str:
     """Name a market as every page and report does, ``binance:BTC/USDT:5m``, by its three fields."""
     return f"{market.exchange}:{market.pair}:{market.timeframe}"

@@ -232,14 +232,25 @@ class SweepPage(Page):
 class SweepProgress(Answer):
     """How far a sweep is. ``progress`` is 0…1 over all stages of all markets.
 
-    ``seconds_left`` is reckoned from the markets that have ended; null before the first, and after
-    the last.
+    ``failed`` and ``cancelled`` are some of those that have ``ended``. ``seconds_left`` is reckoned
+    from the markets that have ended; null before the first, and after the last.
     """
 
     ended: int
+    failed: int = 0
+    cancelled: int = 0
     total: int
     progress: float
     seconds_left: float | None
+
+    def ends(self, markets: str) -> str:
+        """``2 of 4 markets ended``, or ``3 of 4 markets failed, 1 completed``."""
+        completed = self.ended - self.failed - self.cancelled
+        counted = {"failed": self.failed, "cancelled": self.cancelled, "completed": completed}
+        told = [f"{count} {word}" for word, count in counted.items() if count]
+        if self.ended == completed:
+            told = [f"{self.ended} ended"]
+        return ", ".join(told).replace(" ", f" of {markets} ", 1)
 
 
 class SweepReport(Answer):

@@ -141,7 +141,7 @@ class BatchService(SweepService):
         first = self.repository.jobs.read(jobs[0].id)
         running = [job for job in jobs if job.status == "running"]
         waits = sweep.status == "running" and not running and progress.ended == 0
-        said = f"{progress.ended} of {progress.total}"
+        said = progress.ends(str(progress.total)).removesuffix(" ended")
         if progress.seconds_left is not None:
             said += f", about {duration(progress.seconds_left)} left"
         if running:
@@ -167,12 +167,12 @@ def _seconds(job: JobSummary) -> float | None:
 
 
 def stage_progress(job: JobView) -> str:
-    """``search: 45 %, 12,000 a second, 5 s left in this stage`` of a job that runs."""
+    """``search: 45 %, 12,000 a second, about 5 s left in this stage`` of a job that runs."""
     parts = [f"{job.stage_of_work or 'starting'}: {whole_percent(job.progress)}"]
     if job.rate is not None:
         parts.append(f"{job.rate:,.0f} a second")
     if job.seconds_left is not None:
-        parts.append(f"{duration(job.seconds_left)} left in this stage")
+        parts.append(f"about {duration(job.seconds_left)} left in this stage")
     return ", ".join(parts)
 
 
@@ -197,7 +197,7 @@ def _request(job: Job) -> dict[str, Any]:
 
 
 def _settings(strategy: str, config: Mapping[str, Any]) -> str:
-    """``liquidity_sweep, random 1,000, walk_forward: train 90, gap 7, test 30 days``."""
+    """``liquidity_sweep, random 1,000, walk forward: train 90, gap 7, test 30 days``."""
     optimizer, validation = config.get("optimizer") or {}, config.get("validation") or {}
     budget = optimizer.get("samples") or optimizer.get("trials")
     searched = f"{optimizer.get('name')}{f' {budget:,}' if budget else ''}"
@@ -205,7 +205,7 @@ def _settings(strategy: str, config: Mapping[str, Any]) -> str:
     spans = ", ".join(f"{name} {count:g}" for name, count in days.items() if count is not None)
     digest = text_hash((config.get("strategy") or {}).get("text"))
     own = f" {digest[:8]}" if digest else ""
-    return f"{strategy}{own}, {searched}, {validation.get('method')}: {spans} days"
+    return f"{strategy}{own}, {searched}, {str(validation.get('method')).replace('_', ' ')}: {spans} days"
 
 
 def _period(data: Mapping[str, Any]) -> str:

@@ -53,6 +53,12 @@ def progress_of(
         times = [(j.finished_at - j.started_at).total_seconds() for j in trained]  # type: ignore[operator]
         mean = sum(times) / len(times) if times else elapsed / ended
         left = mean * (len(jobs) - done) / min(concurrent, len(jobs) - ended)
+    statuses = [job.status for job in jobs]
     return SweepProgress(
-        ended=ended, total=len(jobs), progress=done / max(len(jobs), 1), seconds_left=left
+        ended=ended,
+        failed=statuses.count("failed"),
+        cancelled=statuses.count("cancelled"),
+        total=len(jobs),
+        progress=done / max(len(jobs), 1),
+        seconds_left=left,
     )

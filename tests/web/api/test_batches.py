@@ -9,6 +9,7 @@ from sqlalchemy import update
 from pipeline.results.models import TrainingJob
 from pipeline.results.records import utc_now
 from pipeline.web.service import composing
+from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import TrainingRequest
 from pipeline.web.studio.widgets.again import address_of_all
 
@@ -145,3 +146,19 @@ def test_a_whole_sweep_is_asked_for_again(service):
     boxes = ("exchange", "pair", "timeframe")
     assert [words[one] for one in boxes] == ["binance", "BTC/USDT,ETH/USDT", "1h"]
     assert "more" not in words
+
+
+@pytest.mark.parametrize(
+    ("ended", "failed", "cancelled", "said"),
+    [
+        (0, 0, 0, "0 of 4 markets ended"),
+        (4, 0, 0, "4 of 4 markets ended"),
+        (4, 3, 0, "3 of 4 markets failed, 1 completed"),
+        (3, 1, 2, "1 of 4 markets failed, 2 cancelled"),
+    ],
+)
+def test_a_sweep_says_how_its_markets_ended(ended, failed, cancelled, said):
+    progress = SweepProgress(
+        ended=ended, failed=failed, cancelled=cancelled, total=4, progress=0.5, seconds_left=None
+    )
+    assert progress.ends("4 markets") == said

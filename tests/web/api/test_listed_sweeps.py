@@ -119,7 +119,7 @@ def test_a_text_with_commas_is_quoted(client, repository, begun):
         ([("a", "done", None), ("b", "failed", None)], "1 failed, 1 nothing stored"),
         (
             [("a", "done", "SYNTHETIC PAPER"), ("b", "pending", None)],
-            "1 SYNTHETIC PAPER, 1 pending",
+            "1 SYNTHETIC PAPER, 1 waiting",
         ),
     ],
 )

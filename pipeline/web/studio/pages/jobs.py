@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.config.catalogue import Market
 from pipeline.errors import UserError
 from pipeline.results.records import STATUSES, ConfigurationSummary, Job, JobSummary, Status
-from pipeline.validation.wording import duration, marked
+from pipeline.validation.wording import duration, marked, state
 from pipeline.web.service import composing
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.batches import BatchView, stage_progress
@@ -35,8 +35,6 @@ EVERY, SHOWN = 0.5, 25
 #: Markets of a sweep that a row names.
 _NAMED = 3
 _COLUMNS = ("what", "status", "how far", "settings", "candles (UTC)", "seed", "asked for, UTC", "")
-#: What a status is called here.
-_WORDS = {"pending": "waiting"}
 
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
 
@@ -88,7 +86,7 @@ class Jobs(Refresh):
         with ui.element("div").classes("line"):
             self._status = (
                 ui.select(
-                    {"": "all", **{status: _WORDS.get(status, status) for status in STATUSES}},
+                    {"": "all", **{status: state(status) for status in STATUSES}},
                     label="status",
                     value="",
                     on_change=self._first,
@@ -223,11 +221,11 @@ class BatchRow:
     def show(self, view: BatchView) -> None:
         """Show what changed since the last look."""
         self._view = view
-        self._badge.set_text(_WORDS.get(view.status, view.status))
+        self._badge.set_text(state(view.status))
         self._badge.classes(replace=f"badge {view.status}")
         self._bar.set_visibility(view.status == "running")
         self._bar.set_value(view.progress)
-        self._bar.props(f'aria-label="{view.title}: {view.said or view.status}"')
+        self._bar.props(f'aria-label="{view.title}: {view.said or state(view.status)}"')
         self._said.set_text(view.said)
         self._error.set_text(in_labels(view.error))
         changeable = self._service.read_only is None
@@ -301,11 +299,11 @@ class JobCard:
         own = f" {job.strategy_sha256[:8]}" if job.strategy_sha256 else ""
         title = f"{job.market} · {job.strategy}{own} · {job.optimizer}"
         self._title.set_text(marked(title, job.synthetic))
-        self._badge.set_text("queued" if job.queued and job.status == "pending" else job.status)
+        self._badge.set_text(state(job.status))
         self._badge.classes(replace=f"badge {job.status}")
         self._bar.set_visibility(job.status == "running")
         self._bar.set_value(job.progress)
-        self._bar.props(f'aria-label="{job.market}: {job.stage_of_work or job.status}"')
+        self._bar.props(f'aria-label="{job.market}: {job.stage_of_work or state(job.status)}"')
         self._said.set_text(_progress(job))
         self._error.set_text(in_labels(job.error or ""))
         changeable = self._service.read_only is None

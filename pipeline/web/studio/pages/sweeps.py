@@ -14,7 +14,15 @@ from pipeline.report.sweep import Matrix, in_figures, luck, matrix, verdicts
 from pipeline.results.records import Sweep, SweepView
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import defined, duration, percent, plural, share, whole_percent
+from pipeline.validation.wording import (
+    defined,
+    duration,
+    percent,
+    plural,
+    share,
+    state,
+    whole_percent,
+)
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import JobId
@@ -95,7 +103,7 @@ def _listed(
         text("div", ", ".join(names[:_NAMED]) + more, "soft")
     text("td", sweep.strategy)
     text("td", sweep.optimizer)
-    text("td", sweep.status)
+    text("td", state(sweep.status))
     text("td", in_words(progress))
     pools = sweep.pooled or ()
     text("td", ", ".join(defined(pool.p_value, ".3g") for pool in pools) or "-", "number")
@@ -237,7 +245,7 @@ class SweepPage:
 
 def in_words(progress: SweepProgress) -> str:
     """``1 of 3 markets ended, 45 %, about 12 s left``."""
-    parts = [f"{progress.ended} of {plural(progress.total, 'market')} ended"]
+    parts = [progress.ends(plural(progress.total, "market"))]
     if progress.ended < progress.total:
         parts.append(whole_percent(progress.progress))
     if progress.seconds_left is not None:
@@ -249,13 +257,13 @@ def titled(sweep: SweepView) -> str:
     """``2026-11-30 03:45 UTC, liquidity_sweep, random, running``."""
     return (
         f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer},"
-        f" {sweep.status}"
+        f" {state(sweep.status)}"
     )
 
 
 def outcome(ends: Sequence[tuple[str, str, str | None]]) -> str:
     """``9 markets: 2 VALIDATION, 7 PAPER``: of those without a stage how far they are."""
-    counted = Counter(stage or _UNSTORED.get(status, status) for _, status, stage in ends)
+    counted = Counter(stage or state(status) for _, status, stage in ends)
 
     def rank(word: str) -> tuple[int, str]:
         stage = word.rpartition(" ")[2]
@@ -263,10 +271,6 @@ def outcome(ends: Sequence[tuple[str, str, str | None]]) -> str:
 
     listed = ", ".join(f"{counted[word]} {word}" for word in sorted(counted, key=rank))
     return f"{plural(len(ends), 'market')}: {listed}"
-
-
-#: What a market is called that is through and stored nothing.
-_UNSTORED = {"done": "nothing stored", "skipped": "nothing stored"}
 
 
 def _matrix(laid_out: Matrix) -> None:
