@@ -205,7 +205,8 @@ def _settings(strategy: str, config: Mapping[str, Any]) -> str:
     spans = ", ".join(f"{name} {count:g}" for name, count in days.items() if count is not None)
     digest = text_hash((config.get("strategy") or {}).get("text"))
     own = f" {digest[:8]}" if digest else ""
-    return f"{strategy}{own}, {searched}, {str(validation.get('method')).replace('_', ' ')}: {spans} days"
+    windows = str(validation.get("method")).replace("_", " ")
+    return f"{strategy}{own}, {searched}, {windows}: {spans} days"
 
 
 def _period(data: Mapping[str, Any]) -> str:

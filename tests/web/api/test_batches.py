@@ -82,7 +82,7 @@ def test_a_row_says_how_far_it_is_and_what_was_asked_for(service, asked):
     assert running.said.startswith("0 of 2. Now synthetic:DEMO/USDT:5m: starting")
     assert running.title == "Sweep of 2 SYNTHETIC markets"
     assert (waiting.status, waiting.seed, waiting.period) == ("pending", 1, "60 days")
-    assert waiting.settings == "liquidity_sweep, random 5, train_test_split: gap 7, test 10 days"
+    assert waiting.settings == "liquidity_sweep, random 5, train test split: gap 7, test 10 days"
     finish(service.repository, sweep.job_ids[0], 30.0)
     done = service.batch(service.batches(None, 1, 0)[0])
     assert done.said.startswith("1 of 2, about")
