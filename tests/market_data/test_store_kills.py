@@ -12,8 +12,15 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.errors import DiskFullError
-from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.store.store import EMPTY, load, locked, save
+from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.store.store import (
+    EMPTY,
+    load,
+    locked,
+    month_files,
+    read_without_lock,
+    save,
+)
 
 DAY = 86_400_000
 START = 1_672_531_200_000  # 2023-01-01
@@ -95,20 +102,48 @@ def assert_same(stored, other):
         np.testing.assert_array_equal(getattr(stored.rows, name), getattr(other.rows, name))
 
 
-def test_a_save_cut_off_anywhere_leaves_every_month_old_or_new(killed_at, tmp_path):
+def test_a_save_cut_off_anywhere_leaves_all_months_old_or_all_new(killed_at, tmp_path):
     path = tmp_path / "market" / "1d"
     new = OLD.add([page(20, 130, version=2), page(-20, -10, version=2)])
     steps = at_every_step(
         killed_at, path, lambda: save(path, OLD, "old"), lambda: save(path, new, "new")
     )
-    states = set()
+    states = []
     for stored in steps:
         assert stored.notes == ()
-        assert_valid(stored, OLD, new)
-        assert stored.missing(START, START + 70 * DAY) == []
-        states.add(len(stored.rows))
-    assert len(states) > 3
+        states.append(len(stored.rows))
+        assert_same(stored, new if len(stored.rows) == len(new.rows) else OLD)
+    assert states == sorted(states)
+    assert states.count(len(OLD.rows)) == 1 < states.count(len(new.rows))
     assert_same(load(path), new)
+
+
+def test_who_has_no_lock_reads_all_months_old_or_all_new(killed_at, tmp_path):
+    """Whoever looks first at what a kill left behind moves the rest."""
+    path = tmp_path / "market" / "1d"
+    new = EMPTY.add([page(40, 70, version=2)])  # some of its months go
+    span, seen = (BEFORE, START + 200 * DAY), []
+    for n in range(100):
+        shutil.rmtree(path, ignore_errors=True)
+        save(path, OLD, "old")
+        killed = killed_at(n, lambda: save(path, new, "new"))
+        seen.append(read_without_lock(path, *span, RawCandles).timestamp.tolist())
+        assert seen[-1] in (OLD.rows.timestamp.tolist(), new.rows.timestamp.tolist())
+        if not killed:
+            break
+    assert seen[0] != seen[-1] == seen[-2]
+
+
+def test_who_has_no_lock_waits_for_a_living_save_only_a_moment(tmp_path, monkeypatch):
+    path = tmp_path / "market" / "1d"
+    save(path, OLD, "old")
+    (path / "_moves.json").write_text('{"2023-01.parquet": ".2023-01.parquet.tmp"}')
+    monkeypatch.setattr("pipeline.market_data.store.store.MOVES_WAIT_S", 0.02)
+    with locked(path):
+        assert len(month_files(path)) == 5
+        assert (path / "_moves.json").exists()
+    assert len(month_files(path)) == 5
+    assert not (path / "_moves.json").exists()
 
 
 def test_a_first_save_cut_off_anywhere_answers_for_what_is_there(killed_at, tmp_path):

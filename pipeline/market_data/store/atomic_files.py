@@ -1,11 +1,12 @@
 """Replace files and folders in one step, and set damaged files aside."""
 
+import json
 import os
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,9 @@ from pipeline.errors import full_disk
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
 _ABANDONED_AFTER = 86_400
 
+
+#: Lists the moves of `all_or_none` in a folder while they are made; who finds it makes the rest.
+MOVES = "_moves.json"
 
 #: Has a file written by a function of the path to write to; None removes it.
 Put: TypeAlias = Callable[[Path, Callable[[Path], object] | None], None]
@@ -31,11 +35,13 @@ def probe(folder: Path) -> None:
 
 
 @contextmanager
-def all_or_none() -> Iterator[Put]:
+def all_or_none(folder: Path | None = None) -> Iterator[Put]:
     """Yield what makes files beside their places, and move all there when the block ends.
 
     Where one finds no room, no file is another than before. Each is moved in one step: whenever a
-    reader looks or a kill falls, the old file or the new one is there, whole.
+    reader looks or a kill falls, the old file or the new one is there, whole. Several files of a
+    ``folder`` are moved all or none, too: where a kill falls between two moves, `finish` makes the
+    rest, by the list that lies there from before the first move until after the last.
 
     Raises
     ------
@@ -45,6 +51,9 @@ def all_or_none() -> Iterator[Put]:
         When it cannot be written.
     """
     made: dict[Path, Path | None] = {}
+    begun = False
+    if folder is not None:
+        finish(folder)
 
     def put(file: Path, write: Callable[[Path], object] | None) -> None:
         made[file] = None
@@ -55,13 +64,47 @@ def all_or_none() -> Iterator[Put]:
 
     try:
         yield put
-        for file, temporary in made.items():
-            with _disk_named(file):
-                file.unlink(missing_ok=True) if temporary is None else temporary.replace(file)
+        changes = {f: temporary for f, temporary in made.items() if temporary or f.exists()}
+        if folder is not None and len(changes) > 1:
+            _write_moves(folder, changes)
+            begun = True
+            finish(folder)
+            return
+        for file, temporary in changes.items():
+            _move(file, temporary)
     finally:
-        for temporary in filter(None, made.values()):
+        for temporary in filter(None, () if begun else made.values()):
             with suppress(OSError):  # where it could not even be begun
                 temporary.unlink(missing_ok=True)
+
+
+def _write_moves(folder: Path, changes: Mapping[Path, Path | None]) -> None:
+    """Have the new files and the list of their moves on the disk, the list last and in one step."""
+    names = {file.name: temporary and temporary.name for file, temporary in changes.items()}
+    draft = folder / f".{MOVES}.tmp"
+    with _disk_named(folder / MOVES):
+        draft.write_text(json.dumps(names), "utf-8")
+        for path in (*filter(None, changes.values()), draft):
+            _to_disk(path)
+        draft.replace(folder / MOVES)
+
+
+def finish(folder: Path) -> None:
+    """Make the moves of a killed `all_or_none` that are not made; for the folder's one writer."""
+    moves = folder / MOVES
+    try:
+        names = json.loads(moves.read_bytes())
+    except FileNotFoundError:
+        return
+    for name, temporary in names.items():
+        with suppress(FileNotFoundError):  # it was made
+            _move(folder / name, temporary and folder / temporary)
+    moves.unlink()
+
+
+def _move(file: Path, temporary: Path | None) -> None:
+    with _disk_named(file):
+        file.unlink(missing_ok=True) if temporary is None else temporary.replace(file)
 
 
 @contextmanager
@@ -132,7 +175,8 @@ def _to_disk(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed `replace_file` left behind; only for the folder's one writer."""
+    """End what a killed `all_or_none` left behind; only for the folder's one writer."""
+    finish(folder)
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink()
 

@@ -10,6 +10,7 @@ to another, wherever a kill falls.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -39,7 +40,15 @@ from pipeline.market_data.raw import (
     united,
 )
 from pipeline.market_data.store import month
-from pipeline.market_data.store.atomic_files import Put, all_or_none, probe, set_aside, sweep
+from pipeline.market_data.store.atomic_files import (
+    MOVES,
+    Put,
+    all_or_none,
+    finish,
+    probe,
+    set_aside,
+    sweep,
+)
 from pipeline.market_data.store.beginning import (
     FORMER_MANIFEST,
     empty_beginning,
@@ -56,6 +65,9 @@ MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
 
 #: Seconds that another process may hold a market before a person is told of the wait.
 QUIET_WAIT_S = 1.0
+
+#: Seconds that who has no lock waits for the months that a save moves.
+MOVES_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +260,20 @@ def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
 
 
 def month_files(path: Path) -> list[Path]:
-    """List files named like a month, oldest first; whatever else lies there is not the store's."""
+    """List files named like a month, oldest first; whatever else lies there is not the store's.
+
+    Where a save moves its months at this moment it waits for them, a little; where one was killed
+    at that, it moves the rest.
+    """
+    lock, end = FileLock(path.with_suffix(".lock")), time.monotonic() + MOVES_WAIT_S
+    while (path / MOVES).exists() and time.monotonic() < end:
+        try:
+            with lock.acquire(timeout=MOVES_WAIT_S / 20):
+                finish(path)
+        except Timeout:  # a living process moves them
+            continue
+        except OSError:  # the store may only be read: each month is old or new
+            break
     return sorted(file for file in path.glob("*.parquet") if MONTH_FILE.fullmatch(file.name))
 
 
@@ -301,9 +326,9 @@ def save(path: Path, stored: Stored[R], source: str) -> None:
     """Make the store what ``stored`` is: write the months that changed.
 
     All are written beside their places first: where the disk has no room for one, no month is
-    another than before. Then each is moved in one step, and each step leaves a valid store. Only
-    for the holder of the market's lock, with all that `load` gave: months that ``stored`` lacks are
-    removed.
+    another than before. Then all are moved, also those that a kill left unmoved (`all_or_none`).
+    Only for the holder of the market's lock, with all that `load` gave: months that ``stored``
+    lacks are removed.
 
     Parameters
     ----------
@@ -319,7 +344,7 @@ def save(path: Path, stored: Stored[R], source: str) -> None:
     UserError
         If the folder cannot be written to.
     """
-    with _writable(path), all_or_none() as put:
+    with _writable(path), all_or_none(path) as put:
         path.mkdir(parents=True, exist_ok=True)
         spans = save_beginning(path, stored.rows.timestamp, stored.answered, put)
         names = month.month_names(stored.rows.timestamp, spans)
