@@ -114,13 +114,7 @@ def _stored(config: TrainConfig, data: CcxtData, span: Span) -> tuple[Candles, s
 
 
 def _beginning(config: TrainConfig, data: CcxtData, stored: Candles | None) -> int:
-    """First candle of all there is, which a fetch of it has found out.
-
-    Raises
-    ------
-    UserError
-        When there was none.
-    """
+    """First candle of all there is, which a fetch of it has found out; refused without one."""
     if stored is None or not empty_beginning(folder_of(config, data)):
         raise UserError(
             f"{config.market.id}: how much there is (data.history=all) is not known before it is"

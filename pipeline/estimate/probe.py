@@ -88,9 +88,6 @@ def measure_speed(config: TrainConfig) -> Speed:
     )
     whole = (whole_days(candles).whole,)
 
-    def build_tables() -> None:
-        _ = Evaluator(candles, space, costs, limits, backend).market
-
     def search_once() -> None:
         search(evaluator, whole, settings, lambda _: None)
 
@@ -98,7 +95,8 @@ def measure_speed(config: TrainConfig) -> Speed:
     structural = [space.shape[i] for i in space.of_kind("structural")]
     return Speed(
         backend=backend.name,
-        table=_shortest(build_tables) / (len(candles) * math.prod(structural)),
+        table=_shortest(lambda: Evaluator(candles, space, costs, limits, backend).market)
+        / (len(candles) * math.prod(structural)),
         search=_shortest(search_once) / (space.size * DAYS),
         resident=peak_memory(),
     )

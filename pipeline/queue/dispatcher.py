@@ -89,7 +89,9 @@ class Dispatcher:
                 self._reap()
             if time.monotonic() - checked >= CHECK_EVERY:
                 checked = time.monotonic()
-                self._check_workers()
+                for place, worker in list(self._workers.items()):
+                    if self._strays(worker):
+                        self._end(place, worker.has)
             self._tell_rows()
             self._hand_out()
             self._keep_one_ready()
@@ -195,12 +197,6 @@ class Dispatcher:
         if not self._is_pausing():
             with self._unless_full():
                 self._repository.jobs.reap(self._watch)
-
-    def _check_workers(self) -> None:
-        """End the workers that do not notice that their job was cancelled or given on."""
-        for place, worker in list(self._workers.items()):
-            if self._strays(worker):
-                self._end(place, worker.has)
 
     def _end(self, place: int, attempt: Attempt[str] | None) -> None:
         """End a worker; the job of one that somebody has stopped waits again."""

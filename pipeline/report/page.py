@@ -21,10 +21,10 @@ from pipeline.report.sweep import luck, verdicts
 from pipeline.report.theme import Figure, neutral, themed
 from pipeline.report.trades import DETAILED, side, trade_charts
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
-from pipeline.results.records import Configuration, Sweep
+from pipeline.results.records import Sweep
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
-from pipeline.validation.record_tables import RecordTable, record_tables, settings, statistic_rows
+from pipeline.validation.record_tables import record_tables, settings, statistic_rows
 
 #: Fields of a quality report that are milliseconds since the epoch.
 _MOMENTS = frozenset(
@@ -108,13 +108,6 @@ def title(report: ReportData) -> str:
     explanation = report.explanation
     named = explanation.stage or explanation.badge
     return wording.marked(f"{explanation.market} {named}", explanation.synthetic)
-
-
-def _tables_of(configuration: Configuration) -> list[RecordTable]:
-    """Return the tables of a row's figures, without that of its parameters."""
-    return record_tables(
-        configuration.in_sample, configuration.out_of_sample, configuration.statistics, None
-    )
 
 
 def head(report: ReportData) -> Markup:
@@ -243,7 +236,7 @@ TEMPLATES.globals.update(
     sparkline_of=headline.sparkline,
     statistic_rows=statistic_rows,
     choices_of=lambda row: settings(row.parameters, row.statistics),
-    tables_of=_tables_of,
+    tables_of=lambda c: record_tables(c.in_sample, c.out_of_sample, c.statistics, None),
     evidence_sentences=evidence_sentences,
     tiles_of=headline.tiles,
     trade_time=trade_time,

@@ -201,13 +201,7 @@ def _waiter(extensions: Any) -> Callable[[Any], None]:
 
 
 def _is_there(family: int, peer: Any) -> bool:
-    """Ask over a connection of its own whether a server answers anybody.
-
-    Raises
-    ------
-    OSError
-        `TimeoutError` where it is silent; another where nobody takes the connection.
-    """
+    """Ask over a connection of its own whether a server answers anybody; `OSError` where not."""
     with socket.socket(family, socket.SOCK_STREAM) as other:
         other.settimeout(LOOK)
         other.connect(peer)

@@ -108,7 +108,8 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
             " Candles without the drift were left out: what trades one side or rides the market"
             " would beat them by the drift alone."
         )
-    if none_as_good(p, drawn):
+    # None beat the real candles where p is the smallest that so many of a kind can give.
+    if drawn and math.isclose(p, 1.0 / (1.0 + min(drawn.values()))):
         return (
             "The search repeated on candles without an edge never found a best 1 % as good"
             f" ({of}): so few of them can say no more than p = {number(p)}.{nulls}"
@@ -124,14 +125,6 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
         "The search repeated on candles without an edge found a best 1 % as good"
         f" {often}{f' ({of})' if of else ''}.{nulls}"
     )
-
-
-def none_as_good(surrogate_p: float, drawn: Mapping[str, int]) -> bool:
-    """Whether no surrogate beat the real candles: p is the smallest that so many can give.
-
-    ``drawn`` counts the surrogates of each kind; ``surrogate_p`` is the larger of the kinds' p.
-    """
-    return bool(drawn) and math.isclose(surrogate_p, 1.0 / (1.0 + min(drawn.values())))
 
 
 def _overfitting(statistics: Mapping[str, Any]) -> Iterator[str]:

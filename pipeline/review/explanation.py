@@ -98,6 +98,7 @@ def explain(
         said = _verdict(configuration, judged, gates, events)
         meaning = f"{shown}, size {size:g}: {' '.join(said)}"
         moves = _moves(configuration, gates, events, grid_size)
+    record = Record(**{name: getattr(configuration, name) for name in Record._fields})
     return Explanation(
         configuration_id=configuration.id,
         market=market_name(configuration),
@@ -109,7 +110,7 @@ def explain(
         next_step=next_step(configuration, events, objections),
         gates=gates,
         moves=tuple(moves),
-        facts=(*facts(record_of(configuration)), *_market(configuration)),
+        facts=(*facts(record), *_market(configuration)),
         caveats=tuple(caveats(configuration)),
         statistics=configuration.statistics,
         since=tuple(since(band)),
@@ -122,11 +123,6 @@ def _market(configuration: records.Configuration) -> Iterator[str]:
     stated = configuration.provenance.get("market")
     if stated:
         yield sentence(configuration.exchange, configuration.pair, stated)
-
-
-def record_of(configuration: records.Configuration) -> Record:
-    """Return what a row knows of its evidence."""
-    return Record(**{name: getattr(configuration, name) for name in Record._fields})
 
 
 def _verdict(

@@ -78,11 +78,6 @@ class Receipt:
         """Whether all that was stored came out again."""
         return self.first_difference is None
 
-    @property
-    def ended_early(self) -> bool:
-        """Whether other candles, or artifacts without sense, left nothing more to compare."""
-        return self.comparisons[-1].what in ("candles", "artifacts")
-
     def to_dict(self) -> dict[str, Any]:
         """Return the receipt as plain values."""
         return asdict(self) | {"agrees": self.agrees, "first_difference": self.first_difference}
@@ -167,7 +162,8 @@ def _computed_again(
     market = load_again(simulation, data, configuration, reporter.note, named=named)
     configuration, context = row_context(repository, configuration.id, own)
     receipt = verify(configuration, record, simulation, market.candles, context)
-    if receipt.ended_early or extent == "daily":
+    # Other candles, or artifacts without sense, leave nothing more to compare.
+    if receipt.comparisons[-1].what in ("candles", "artifacts") or extent == "daily":
         return receipt
     again = repeat_training(repository, configuration, record, data, reporter)
     root = Path(config.storage.artifacts)

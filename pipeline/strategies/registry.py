@@ -125,11 +125,6 @@ class LoadedStrategy:
         other = "loosest holds thresholds alone"
         return {p.name: off if p.kind == "threshold" else other for p in self.parameters}
 
-    @cached_property
-    def not_structural(self) -> dict[str, str]:
-        """Why a parameter is not handed to ``table``, by its name."""
-        return {p.name: _NOT_STRUCTURAL[p.kind] for p in self.parameters if p.kind != "structural"}
-
     @property
     def label(self) -> str:
         """What sentences call the file."""
@@ -179,7 +174,9 @@ class _CheckedBuilder:
         """
         strategy = self._strategy
         with self._guard(strategy.label):
-            values = NamedValues("structural", structural, strategy.not_structural)
+            others = (p for p in strategy.parameters if p.kind != "structural")
+            why = {p.name: _NOT_STRUCTURAL[p.kind] for p in others}
+            values = NamedValues("structural", structural, why)
             table = self._builder.table(values)
         self._guard = in_sentences
         fault = next(tables.faults(strategy, structural, table, self._bars), None)

@@ -171,13 +171,7 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
 
 
 def _refuse_or_note(evaluator: Evaluator, settings: SearchSettings, note: Note) -> None:
-    """Refuse a grid that memory does not hold; say what is left out where a search draws from it.
-
-    Raises
-    ------
-    UserError
-        It says how much is needed, how much is free, and what to do.
-    """
+    """Refuse a grid that memory does not hold; say what a search that draws leaves out."""
     if not evaluator.space.discrete:
         return
     if settings.method == "grid" or evaluator.whole_fits:

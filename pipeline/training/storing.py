@@ -220,14 +220,8 @@ def _write(
 ) -> None:
     """Store a configuration with its artifacts and complete the job.
 
-    Artifacts go first, then one transaction writes the configuration and ends the job. Without a
-    configuration the job is complete alone: nothing admissible was found.
-
-    Parameters
-    ----------
-    place : callable
-        Writes them and returns their new folder, None where they were there, and the digests that
-        they have to have.
+    ``place`` writes the artifacts, then one transaction writes the configuration and ends the job.
+    Without a configuration the job is complete alone: nothing admissible was found.
     """
     if configuration is None:
         repository.jobs.complete(job_id)

@@ -238,15 +238,12 @@ class MonthArchive:
                         raise BadFileError(f"it did not come in {WHOLE_S:.0f} s")
         except requests.RequestException as error:
             reason = reason_of(error)
-            if isinstance(error, requests.ConnectionError) and not _is_lost(error):
+            # A connection that there was may be there again; one that never was will not.
+            lost = isinstance(next(iter(error.args), None), ProtocolError | ReadTimeoutError)
+            if isinstance(error, requests.ConnectionError) and not lost:
                 raise _AwayError(reason) from error
             raise BadFileError(reason) from error
         return bytes(content)
-
-
-def _is_lost(error: requests.ConnectionError) -> bool:
-    """Whether there was a connection: it may be there again, where one that never was will not."""
-    return bool(error.args) and isinstance(error.args[0], ProtocolError | ReadTimeoutError)
 
 
 def reason_of(error: Exception) -> str:

@@ -105,13 +105,7 @@ def _header(file: pa.NativeFile, at: int) -> tuple[_Fields, int]:
 
 
 class _Compact:
-    """Reads values of Thrift's compact protocol, one after the other.
-
-    Attributes
-    ----------
-    at : int
-        How many bytes were read.
-    """
+    """Reads values of Thrift's compact protocol, one after the other; ``at`` bytes were read."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self.at = content, 0

@@ -89,13 +89,7 @@ class JobService:
 
     @property
     def _writable(self) -> Repository:
-        """The repository, for what changes it.
-
-        Raises
-        ------
-        ReadOnlyError
-            When this server may only read.
-        """
+        """The repository, for what changes it; refused where this server may only read."""
         if self.read_only is not None:
             raise ReadOnlyError(self.read_only)
         return self.repository
