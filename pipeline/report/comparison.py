@@ -23,6 +23,7 @@ from pipeline.validation.wording import (
     marked,
     market_name,
     number,
+    outcome,
     percent,
     plain,
     plural,
@@ -118,13 +119,11 @@ _OWN_DAYS = (
     _Figure("sharpe_ratio", "Sharpe ratio, annualised", "{:.2f}".format, 1),
 )
 _DRAWDOWN = (_Figure("max_drawdown", "largest drawdown", share, -1),)
+_LUCK = ("p_value", "surrogate_p", "reality_check_p", "fdr_q_value")
 _EVIDENCE = (
     _Figure("sample_size", "trades", number),
     _Figure("n_days", "days out of sample", number),
-    _Figure("p_value", "p of the days out of sample", number, -1),
-    _Figure("surrogate_p", "luck: p of the search on candles without an edge", number, -1),
-    _Figure("reality_check_p", "luck: p of the best of all combinations", number, -1),
-    _Figure("fdr_q_value", "q among the markets of its sweep", number, -1),
+    *(_Figure(name, FIGURES[name].label, number, -1) for name in _LUCK),
 )
 _COMMON = (
     _Figure("common.net_profit", "net profit", percent, 1),
@@ -199,11 +198,11 @@ class Comparison:
     def gates(self) -> list[Line]:
         """Set the outcomes of the gates beside each other."""
         words = {True: "passed", False: "failed", None: "skipped"}
-        outcomes = [
-            {_gate(gate["stage"], gate["name"]): words[gate["passed"]] for gate in row.gates}
-            for row in (one.configuration for one in self.candidates)
-        ]
-        return list(_texts(outcomes))
+        rows = [one.configuration.gates for one in self.candidates]
+        stored = [{_gate(gate): words[gate["passed"]] for gate in row} for row in rows]
+        shown = [{_gate(g): outcome(words[g["passed"]], g["value"]) for g in row} for row in rows]
+        lines = zip(_texts(stored), _texts(shown), strict=True)
+        return [line._replace(written=said.written) for line, said in lines]
 
     def parameters(self) -> list[Line]:
         """Set the stored parameters beside each other."""
@@ -327,8 +326,9 @@ def curves(comparison: Comparison) -> theme.Figure:
     )
 
 
-def _gate(stage: str, name: str) -> str:
-    """``p-value of the out-of-sample series (for MATURE)``."""
+def _gate(gate: Mapping[str, Any]) -> str:
+    """``p-value of the days out of sample (for MATURE)``."""
+    name, stage = gate["name"], gate["stage"]
     label = FIGURES[name].label if name in FIGURES else name
     return f"{label} ({'for MATURE' if stage == 'MATURE' else f'to leave {stage}'})"
 

@@ -26,6 +26,8 @@ _BEFORE_LUCK = {
     "alpha_p": "holding explains what it earned",
 }
 _UNDEFINED = "its alpha is undefined: its days or the market's hardly vary, or are too few"
+#: What is asked by a search that is repeated.
+_SEARCH = "search against candles without an edge"
 #: The smallest p-value that is written with its digits.
 _SMALLEST = 0.001
 #: Size of the curve in its own units, and points of which it consists at most.
@@ -195,8 +197,8 @@ def _luck(configuration: Configuration, explanation: Explanation) -> Tile:
             Remark("failed", f"no proof: luck does as well too often (p {LEVEL} or more)")
         )
     tested = search is not None and search.value is not None
-    tests = {"surrogate_p": "same search without an edge"} if tested else {}
-    tests |= {"reality_check_p": "best combination", "p_value": "its days"}
+    tests = {"surrogate_p": _SEARCH} if tested else {}
+    tests |= {"reality_check_p": "whole search (reality check)", "p_value": "its days"}
     for gate in (gates[name] for name in tests if name in gates):
         p = "not tested" if gate.value is None else f"p {_small(gate.value)}"
         outcome = "skipped" if gate.value is None else gate.outcome
@@ -209,7 +211,7 @@ def _luck(configuration: Configuration, explanation: Explanation) -> Tile:
     if not tested:
         why = _BEFORE_LUCK[failed[0]] if failed else "the training left it out"
         why = _UNDEFINED if undefined and failed == ["alpha_p"] else why
-        remarks.append(Remark("skipped", f"same search without an edge: not tested, because {why}"))
+        remarks.append(Remark("skipped", f"{_SEARCH}: not tested, because {why}"))
     elif undefined:
         remarks.append(Remark("skipped", f"beside holding: not tested, because {_UNDEFINED}"))
     return Tile("Shown to beat luck?", answer, tuple(remarks))

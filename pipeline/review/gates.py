@@ -30,7 +30,7 @@ FIGURES = {
     "fill_rate": Figure("share of orders filled", share, _LIVE),
     "sample_size": Figure("number of trades out of sample", number, "is undefined"),
     "p_value": Figure(
-        "p-value of the out-of-sample series", number, "is undefined: the series does not vary"
+        "p-value of the days out of sample", number, "is undefined: the days do not vary"
     ),
     "fdr_q_value": Figure(
         "q-value among the markets of a sweep", number, "belongs to sweeps, and this was none"

@@ -103,7 +103,7 @@ def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:
 
 #: What each statistic says, in the order of a table.
 MEANINGS = {
-    "p_value": "of the out-of-sample series against a Sharpe ratio of 0",
+    "p_value": "of the days out of sample against a Sharpe ratio of 0",
     "z_score": "the same, in standard deviations",
     "reality_check_p": "of the best of all combinations against the best of luck",
     "surrogate_p": "of the best 1 % against the same search on candles without an edge",
@@ -136,6 +136,13 @@ _STATES = {"pending": "waiting", "done": "nothing stored", "skipped": "nothing s
 def state(status: str) -> str:
     """Name a state in the one word of pages and reports: waiting, running, completed, failed ..."""
     return _STATES.get(status, status)
+
+
+def outcome(gate: str, value: float | None) -> str:
+    """Name the outcome of a gate: passed, failed, not tested (no figure), not asked (skipped)."""
+    if gate == "skipped":
+        return "not asked"
+    return "not tested" if gate == "failed" and value is None else gate
 
 
 def market_name(market: Any) -> str:

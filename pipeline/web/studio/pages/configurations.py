@@ -38,7 +38,7 @@ _KEYS: dict[str, SortKey] = {
     "Sharpe ratio": "oos_sharpe_ratio",
     "drawdown": "max_drawdown",
     "trades": "sample_size",
-    "p": "p_value",
+    "p of days": "p_value",
     "q": "fdr_q_value",
     "method": "optimizer",
     "candles (UTC)": "first_day",

@@ -58,13 +58,21 @@ _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
     "Sharpe ratio": lambda market: market.figure("sharpe_ratio"),
     "drawdown": lambda market: market.figure("max_drawdown"),
     "trades": lambda market: market.figure("sample_size"),
-    "p": lambda market: market.p_value,
-    "surrogate p": lambda market: market.surrogate_p,
+    "p of days": lambda market: market.p_value,
+    "p of search": lambda market: market.surrogate_p,
     "q": lambda market: market.fdr_q_value,
     "seconds": lambda market: market.seconds,
 }
 _COLUMNS = (*_KEYS, "what failed", "job", "configuration")
-_LISTED = ("asked for, UTC", "outcome", "strategy", "method", "status", "how far", "p of the pool")
+_LISTED = (
+    "asked for, UTC",
+    "outcome",
+    "strategy",
+    "method",
+    "status",
+    "how far",
+    "p of all together",
+)
 #: Markets of a sweep that the list names.
 _NAMED = 4
 _DISCOVERIES = (
