@@ -78,9 +78,9 @@ class Dispatcher:
                     self._repository.dispatcher.release()
 
     def _work(self) -> None:
-        busy = reaped = checked = time.monotonic()
         self._keep_one_ready()
         self._reap()
+        busy = reaped = checked = time.monotonic()
         while time.monotonic() - busy < self._config.idle:
             if time.monotonic() - reaped >= REAP_EVERY:
                 reaped = time.monotonic()

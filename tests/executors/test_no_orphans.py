@@ -35,7 +35,7 @@ def test_workers_and_their_children_end_with_a_killed_parent(tmp_path, name, sen
         workers = announced(tmp_path, 2)
         parent.send_signal(sent)
         parent.wait()
-        eventually(lambda: gone(workers), seconds=5)
+        eventually(lambda: gone(workers))
 
 
 def test_an_interrupt_of_the_terminal_stops_the_workers_and_only_the_parent_speaks(tmp_path):

@@ -68,15 +68,15 @@ def test_stopped_it_keeps_its_pages_and_the_next_run_goes_on(
     fetch, tmp_path, binance, sent, status, word
 ):
     binance.faults.script += [None] * 4 + [Fault.SLOW] * 1_000  # exchangeInfo, time, two pages
-    binance.slow_s = 30.0
+    binance.slow_s = 600.0
     process = start_fetch(tmp_path, binance, *BINANCE)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(binance.requests) < 5:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(sent)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (status, word)
     assert len(stored(tmp_path)) == 2_000
     binance.faults.script.clear()

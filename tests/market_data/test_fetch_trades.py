@@ -22,7 +22,7 @@ TWO_DAYS = (
 
 @pytest.fixture
 def kraken():
-    with LoopbackKraken({}, END + 2 * 3_600_000, trade_rows(), slow_s=60.0) as server:
+    with LoopbackKraken({}, END + 2 * 3_600_000, trade_rows(), slow_s=600.0) as server:
         yield server
 
 
@@ -37,13 +37,13 @@ def stopped_at_its_third_page(folder, server, sent):
         Fault.SLOW if has_rows and len(server.asked("Trades")) == 2 else None
     )
     process = start_fetch(folder, server, *TWO_DAYS)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(server.asked("Trades")) < 3:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(sent)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     server.faults.draw = whole
     return process.returncode
 

@@ -61,7 +61,7 @@ def test_several_exchanges_in_one_run(run, servers, tmp_path):
 
 
 def test_exchanges_are_asked_at_the_same_time(run, servers):
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=120)
     for server in servers.values():
         describe = server.describe
 
@@ -114,13 +114,13 @@ def test_ctrl_c_keeps_what_has_come(tmp_path):
         server.faults.script += [None] * 7 + [Fault.SLOW] * 1_000
         server.slow_s = 1.0
         process = start_fetch(tmp_path, server, "market=btc_binance_5m,btc_binance_1h", *DAYS)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(server.requests) < 8:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors.endswith("Stopping: what has come is stored first.\ncancelled\n")
     assert len(stored(tmp_path, "5m")) == 3_000  # the page that was under way too
@@ -133,6 +133,6 @@ def test_ctrl_c_ends_the_wait_for_another_process(tmp_path):
         process = start_fetch(tmp_path, server, "market=btc_binance_5m,btc_binance_1h", *DAYS)
         assert "is held by another process" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors.endswith("cancelled\n")

@@ -22,11 +22,12 @@ def test_less_than_a_tenth_of_a_fetch_is_spent_outside_the_client(tmp_path, monk
         waited = [0.0]
         for name in ("load_markets", "fetch_time", "fetch_ohlcv"):
             monkeypatch.setattr(client, name, timed(getattr(client, name), waited))
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.process_time()
         fetched = fetch(client, COUNT, tmp_path)
         whole = time.perf_counter() - begun
+        # Of the time that this process has: other programs may hold the cores.
+        outside = (time.process_time() - worked - waited[0]) / whole
     assert len(fetched.raw) == COUNT
-    outside = 1 - waited[0] / whole
     print(f"\n{COUNT:,} candles in {whole:.2f} s, {outside:.1%} of it outside the client")
     assert outside < 0.10
     assert len(load(candle_path(tmp_path, "binance", "BTC/USDT", "5m")).rows) == COUNT
@@ -40,10 +41,10 @@ def fetch(client, count, folder):
 
 def timed(function, seconds):
     def call(*arguments, **options):
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             return function(*arguments, **options)
         finally:
-            seconds[0] += time.perf_counter() - begun
+            seconds[0] += time.process_time() - begun
 
     return call

@@ -36,7 +36,7 @@ def start(folder, *words):
 def test_before_python_has_imported_anything(tmp_path, name, sent):
     process = start(tmp_path, f"pipeline.{name}")
     process.send_signal(sent)
-    assert process.communicate(timeout=20) == ("", f"{SENTENCES[STATUS[sent]]}\n")
+    assert process.communicate(timeout=120) == ("", f"{SENTENCES[STATUS[sent]]}\n")
     assert process.returncode == STATUS[sent]
 
 
@@ -45,7 +45,7 @@ def test_while_it_imports(tmp_path, seconds):
     process = start(tmp_path, "pipeline.train", "market=demo", "optimizer=random")
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20)[1] == "cancelled\n"
+    assert process.communicate(timeout=120)[1] == "cancelled\n"
     assert process.returncode == 130
 
 

@@ -52,14 +52,14 @@ def repository(storage: StorageConfig) -> Iterator[Repository]:
 def queue_small(repository: Repository) -> Callable[..., str]:
     """Queue a job of a second, by its seed; ``large`` ones take some."""
 
-    def queue(seed: int, large: bool = False) -> str:
-        return repository.jobs.queue([job.description(_config(seed, large))])[0]
+    def queue(seed: int, large: bool = False, *words: str) -> str:
+        return repository.jobs.queue([job.description(_config(seed, large, *words))])[0]
 
     return queue
 
 
-def _config(seed: int, large: bool) -> TrainConfig:
-    return load([*SMALL, *(LARGE if large else ()), f"seed={seed}"], TrainConfig, "train")
+def _config(seed: int, large: bool, *words: str) -> TrainConfig:
+    return load([*SMALL, *(LARGE if large else ()), f"seed={seed}", *words], TrainConfig, "train")
 
 
 def _left(repository: Repository) -> dict[int, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from multiprocessing import Pipe
 
 import pytest
@@ -16,6 +15,7 @@ from pipeline.queue import dispatcher
 from pipeline.queue.dispatcher import Dispatcher
 from pipeline.queue.task import run_job
 from pipeline.results.database import open_database
+from pipeline.results.room import DatabaseFullError
 from pipeline.training import job
 from support.sweeping import TINY
 
@@ -73,7 +73,7 @@ def test_a_job_whose_row_finds_no_room_ends_with_the_reason(server, tmp_path, mo
     place = StorageConfig(
         url=server.empty_database(), artifacts=f"{tmp_path}/artifacts", patience=10
     )
-    trainings, train = [], job.train
+    trainings, train, was_full = [], job.train, threading.Event()
     monkeypatch.setattr(dispatcher, "PAUSE", 0.2)
     with open_database(place.url) as repository:
         shared = (place, repository.identity)
@@ -87,12 +87,19 @@ def test_a_job_whose_row_finds_no_room_ends_with_the_reason(server, tmp_path, mo
         monkeypatch.setattr(job, "train", filled)
         config = load(["market=btc_binance_1h", *TINY], TrainConfig, "train")
         (job_id,) = repository.jobs.queue([job.description(config)])
-        seen = []
+        seen, fail_for = [], repository.jobs.fail_for
+
+        def refused(*words, **options):
+            try:
+                return fail_for(*words, **options)
+            except DatabaseFullError:
+                was_full.set()
+                raise
+
+        monkeypatch.setattr(repository.jobs, "fail_for", refused)
 
         def look():
-            while not trainings:
-                time.sleep(0.01)
-            time.sleep(0.5)
+            was_full.wait(60)
             seen.append(repository.jobs.read(job_id).status)
             make_room(repository.engine)
 

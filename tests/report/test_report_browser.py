@@ -13,6 +13,7 @@ from pipeline.results.artifacts import ScoreSummary
 from support.contrast import poor
 from support.narrow import cut_off
 from support.parameters import STOP, TARGET
+from support.waiting import until
 
 DRAWN = "document.querySelectorAll('.figure .main-svg').length >= 8"
 HEAT = "document.getElementById('heatmap').data[0]"
@@ -36,7 +37,7 @@ def opened(browser, file, **options):
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("request", lambda request: requests.append(request.url))
     tab.goto(file.as_uri())
-    tab.wait_for_function(DRAWN)
+    until(lambda: tab.evaluate(DRAWN))
     yield tab
     assert errors == []
     assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
@@ -96,9 +97,10 @@ def test_it_prints_light(browser, file):
     with opened(browser, file, color_scheme="dark") as tab:
         tab.evaluate("dispatchEvent(new Event('beforeprint'))")
         paper = "document.getElementById('equity')._fullLayout.paper_bgcolor"
-        tab.wait_for_function(f"{paper} === '#ffffff'")
+        until(lambda: tab.evaluate(f"{paper} === '#ffffff'"))
         tab.emulate_media(media="print")
         tab.set_viewport_size({"width": 703, "height": 1000})  # A4 between its margins
+        until(lambda: tab.evaluate("innerWidth === 703 && matchMedia('print').matches"))
         assert tab.evaluate("document.getElementById('equity')._fullLayout.width") <= 703
         assert (poor(tab), cut_off(tab)) == ([], [])
         for control in ("select", "nav", "summary", "text=Save the JSON"):
@@ -113,8 +115,8 @@ def test_after_printing_figures_are_as_wide_as_before(browser, file):
         tab.wait_for_timeout(500)
         assert tab.evaluate(width) == 700
         tab.evaluate("dispatchEvent(new Event('afterprint'))")
-        tab.wait_for_timeout(500)
-        assert tab.evaluate(width) == before > 900
+        until(lambda: tab.evaluate(width) == before)
+        assert before > 900
 
 
 def test_a_large_grid_shows_the_best_of_every_pair_and_no_slice(browser, report, tmp_path):

@@ -177,7 +177,7 @@ def test_a_lease_beats_until_it_ends(url: str, monkeypatch: pytest.MonkeyPatch) 
             first = read()
             assert first is not None
             assert (first.pid, first.beat) == (os.getpid(), 0)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 120
             while (later := read()) is None or later.beat < 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
@@ -185,8 +185,8 @@ def test_a_lease_beats_until_it_ends(url: str, monkeypatch: pytest.MonkeyPatch) 
             assert first.renewed_at is not None
             assert later.age is not None
             assert later.renewed_at > first.renewed_at
-            assert 0.0 <= later.age < 5.0
-            assert abs(utc_now() - later.renewed_at).total_seconds() < 5.0
+            assert 0.0 <= later.age < 60.0
+            assert abs(utc_now() - later.renewed_at).total_seconds() < 60.0
         assert read() is None
 
 

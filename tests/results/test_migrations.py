@@ -86,7 +86,7 @@ def test_schema_sql_makes_the_database_that_the_migrations_make(
         [server.psql, "-v", "ON_ERROR_STOP=1", "-q", "-f", script, url],
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=120,
     )
     with open_database(url) as repository:
         assert differences(repository.engine) == []

@@ -11,11 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pipeline.errors import DatabaseAwayError, DatabaseGoneError, UnreachableError
-from pipeline.results import database, patience
+from pipeline.results import database, engines, patience
 from pipeline.results.database import Repository, open_database
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Patience, is_away
-from support.outages import locked
+from support.outages import Outage, locked
 
 
 class Coded(psycopg2.Error):
@@ -66,12 +66,14 @@ def test_sqlite_says_by_a_code_that_it_is_away(code, away):
 
 def test_what_answers_again_is_said_once_however_many_wait(monkeypatch):
     said = []
-    patience = Patience(30, said.append)
-    answers = threading.Event()
+    patience = Patience(600, said.append)
+    failed, all_failed = set(), threading.Barrier(3, timeout=120)
 
     def transaction():
-        if not answers.is_set():
+        if threading.get_ident() not in failed:
+            failed.add(threading.get_ident())
             raise refused(Coded("57P03"))
+        all_failed.wait()
         return 7
 
     results = []
@@ -81,8 +83,6 @@ def test_what_answers_again_is_said_once_however_many_wait(monkeypatch):
     ]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)
-    answers.set()
     for thread in threads:
         thread.join()
     assert results == [7, 7, 7]
@@ -96,21 +96,21 @@ def test_patience_ends():
     patience, began = Patience(0.3), time.monotonic()
     with pytest.raises(DatabaseAwayError, match=r"^The database did not answer for 0\.3 s: said"):
         patience.until_answered(lambda: (_ for _ in ()).throw(refused(Coded("57P01"))))
-    assert 0.3 <= time.monotonic() - began < 5
+    assert 0.3 <= time.monotonic() - began < 60
 
 
 def test_other_errors_are_not_waited_for():
     began = time.monotonic()
     with pytest.raises(DBAPIError):
-        Patience(30).until_answered(lambda: (_ for _ in ()).throw(refused(Coded("42501"))))
+        Patience(600).until_answered(lambda: (_ for _ in ()).throw(refused(Coded("42501"))))
     with pytest.raises(DatabaseGoneError, match="no longer what it was"):
-        Patience(30).until_answered(lambda: (_ for _ in ()).throw(refused(Coded("42P01"))))
-    assert time.monotonic() - began < 5
+        Patience(600).until_answered(lambda: (_ for _ in ()).throw(refused(Coded("42P01"))))
+    assert time.monotonic() - began < 60
 
 
 @pytest.fixture
 def patient(engine):
-    return Repository(engine, Patience(20))
+    return Repository(engine, Patience(600))
 
 
 def lose_commits(monkeypatch, engine, *, done):
@@ -234,7 +234,7 @@ def own_schema(request):
 
 @pytest.mark.parametrize("again", [False, True])
 def test_tables_that_are_dropped_are_noticed(own_schema, example_job, again):
-    with open_database(own_schema, 20) as repository:
+    with open_database(own_schema, 600) as repository:
         job_id = repository.jobs.create(**example_job)
         with repository.engine.begin() as connection:
             connection.execute(text("DROP SCHEMA public CASCADE"))
@@ -246,7 +246,7 @@ def test_tables_that_are_dropped_are_noticed(own_schema, example_job, again):
             repository.jobs.create(**example_job)
         with pytest.raises(UnknownIdError if again else DatabaseGoneError):
             repository.jobs.start(job_id)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
     with open_database(own_schema) as repository:
         assert repository.jobs.find() == []
 
@@ -262,15 +262,17 @@ def test_a_locked_file_is_read_at_once_and_waited_for_where_one_writes(
     monkeypatch.setattr(database, "_BUSY_OPENING_MS", 100)
     said = []
     with locked(path):
+        monkeypatch.setattr(engines, "BUSY_MS", 120_000)
         began = time.monotonic()
         with open_database(url, 600, said.append, writes=False) as repository:
             assert [job.id for job in repository.jobs.find()] == [job_id]
             assert not repository.read_only
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 60
         assert said == []
         with pytest.raises(DatabaseAwayError, match=r"another program holds it.* for 0\.3 s"):
             open_database(url, 0.3)
-    with locked(path, 0.3), open_database(url, 20, said.append) as repository:
+    outage = Outage(url, lambda: locked(path))
+    with outage.until_said(), open_database(url, 600, said.append) as repository:
         repository.jobs.start(job_id)
     assert [line.split(":")[0].split(" after")[0] for line in said] == [
         "The database does not answer",

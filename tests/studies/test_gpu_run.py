@@ -56,11 +56,11 @@ def test_what_was_measured_before_a_crash_stays(tmp_path):
 
 
 def test_a_step_ends_at_its_limit_with_all_that_it_started(tmp_path):
-    child = "import subprocess; c = subprocess.Popen(['sleep', '60'])"
+    child = "import subprocess; c = subprocess.Popen(['sleep', '600'])"
     slow = step("slow", child + "; print('child', c.pid, flush=True); c.wait()", limit=2)
     start = time.monotonic()
     outcomes = run([slow, step("next", "")], tmp_path)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 120
     assert [outcome.status for outcome in outcomes] == [124, 0]
     pid = (tmp_path / "log.txt").read_text().split("child ")[-1].split()[0]
     stat = Path("/proc") / pid / "stat"
@@ -68,7 +68,7 @@ def test_a_step_ends_at_its_limit_with_all_that_it_started(tmp_path):
 
 
 def test_the_whole_has_a_limit(tmp_path):
-    steps = [step("first", "import time; time.sleep(30)"), step("second", "")]
+    steps = [step("first", "import time; time.sleep(600)"), step("second", "")]
     first, second = run(steps, tmp_path, total=1.5)
     assert (first.status, second.status) == (124, 124)
     assert second.reason == "no time was left"

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from support import needs
+from support.waiting import PATIENCE
 
 FLAGS = [
     "--no-sandbox",
@@ -27,5 +28,13 @@ def browser():
         needs.skip(f"there is no browser at {program}: install chromium, or set CHROMIUM")
     with sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=program, args=FLAGS)
+        context = chromium.new_context
+
+        def patient(**options):
+            made = context(**options)
+            made.set_default_timeout(1_000 * PATIENCE)
+            return made
+
+        chromium.new_context = patient
         yield chromium
         chromium.close()

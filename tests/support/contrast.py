@@ -16,20 +16,23 @@ _POOR = r"""async () => {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const lineage = (element) => element ? [element, ...lineage(element.parentElement)] : [];
-  // Cells of a heatmap are one picture: its colour below a point of the page.
+  // Cells of a heatmap are one picture: its colour below a point of the page. All are decoded
+  // before the first text is looked at: nothing is drawn anew between a text and its ground.
   const pictures = new Map();
-  const cell = async (element, rectangle) => {
+  const source = (picture) => picture.getAttribute('href') ?? picture.getAttribute('xlink:href');
+  const next = () => [...document.querySelectorAll('.hm image')].map(source)
+    .find((href) => !pictures.has(href));
+  for (let href = next(); href !== undefined; href = next()) {
+    const loaded = new Image();
+    loaded.src = href;
+    await loaded.decode();
+    const canvas = new OffscreenCanvas(loaded.width, loaded.height);
+    canvas.getContext('2d', {willReadFrequently: true}).drawImage(loaded, 0, 0);
+    pictures.set(href, canvas);
+  }
+  const cell = (element, rectangle) => {
     const picture = element.closest('.hm').querySelector('image');
-    const href = picture.getAttribute('href') ?? picture.getAttribute('xlink:href');
-    if (!pictures.has(href)) {
-      const loaded = new Image();
-      loaded.src = href;
-      await loaded.decode();
-      const canvas = new OffscreenCanvas(loaded.width, loaded.height);
-      canvas.getContext('2d', {willReadFrequently: true}).drawImage(loaded, 0, 0);
-      pictures.set(href, canvas);
-    }
-    const canvas = pictures.get(href), place = picture.getBoundingClientRect();
+    const canvas = pictures.get(source(picture)), place = picture.getBoundingClientRect();
     const x = (rectangle.left + rectangle.width / 2 - place.left) / place.width * canvas.width;
     const y = (rectangle.top + rectangle.height / 2 - place.top) / place.height * canvas.height;
     const pixel = canvas.getContext('2d').getImageData(Math.floor(x), Math.floor(y), 1, 1).data;
@@ -65,7 +68,7 @@ _POOR = r"""async () => {
       (below, one) => over(channels(one.backgroundColor), below), [255, 255, 255]);
     if (element.closest('.nicegui-echart svg')) ground = below(element, ground);
     if (element.closest('.heatmap-label')) {
-      ground = over(await cell(element, element.getBoundingClientRect()), ground);
+      ground = over(cell(element, element.getBoundingClientRect()), ground);
     }
     const opacity = above.reduce((all, one) => all * Number(one.opacity), 1);
     const ink = over(channels(element.closest('svg') ? style.fill : style.color), ground);

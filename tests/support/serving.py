@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,19 +18,9 @@ from pipeline.web.server import server_of
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.service import Service
 from support.runs import place_empty_database
+from support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds that a test waits at most, on a machine that has other work.
-PATIENCE = 180.0
-
-
-def until(answer):
-    """Ask until there is an answer, and return it."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := answer()):
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
-    return found
 
 
 @contextmanager
@@ -57,11 +46,11 @@ def listening(service, bounds=None, **settings):
         thread = threading.Thread(target=server.run, args=([at],))
         thread.start()
         try:
-            assert there.wait(30)
+            assert there.wait(PATIENCE)
             yield at.getsockname()[1]
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(PATIENCE)
 
 
 def command(folder, *words, before=None):

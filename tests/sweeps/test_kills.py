@@ -94,7 +94,7 @@ def test_ctrl_c_stops_the_workers_and_the_next_run_goes_on(tmp_path, undisturbed
         time.sleep(0.05)
     children = workers(process)
     process.send_signal(signal.SIGINT)
-    finished = finish(process, tmp_path, timeout=30)
+    finished = finish(process, tmp_path, timeout=120)
     assert finished.status == 130
     assert finished.err.endswith("cancelled\n")
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

@@ -13,6 +13,7 @@ import pytest
 from pipeline.results.configurations import Configurations
 from support.own_strategy import own_file
 from support.runs import QUICK, ROOT, SMALL_GRID, ask, finish, run, run_here, start
+from support.waiting import until
 
 #: A search that would take an hour.
 ENDLESS = (
@@ -84,7 +85,7 @@ def looping(tmp_path, executor, where, caught):
             try:
                 time.sleep(0)
             except {caught}:
-                pass
+                open("caught", "a").write("x")
 """
     first = '        above, below = self._breaks(int(structural["entry_channel"]))\n'
     text = path.read_text("utf-8")
@@ -124,10 +125,12 @@ def test_ctrl_c_ends_a_strategy_that_never_returns(tmp_path, executor, where, ca
 
 def test_the_third_ctrl_c_ends_what_catches_everything(tmp_path):
     process = looping(tmp_path, "local", "True", "BaseException")
-    for _ in range(3):
-        time.sleep(0.3)  # two at once would be one
+    caught = tmp_path / "caught"
+    for number in (1, 2):
         process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == 130
+        until(lambda n=number: caught.exists() and caught.stat().st_size == n)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=120) == 130
     process.communicate()
     (dead,) = ask(tmp_path, lambda repository: repository.jobs.reap())
     assert (dead.status, dead.id) == ("failed", ask(tmp_path, lambda r: r.jobs.find())[0].id)

@@ -30,7 +30,7 @@ def test_it_answers_and_ends_when_told(tmp_path, heard, end, status, said):
         assert httpx.get(f"{address}/api/openapi.json").status_code == 200
         assert refuses_a_long_header(address)
         process.send_signal(end)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == status
     assert said in errors
     assert "Traceback" not in errors
@@ -64,7 +64,7 @@ def test_with_a_token_it_answers_only_those_who_have_it(tmp_path):
 )
 def test_a_mistake_is_a_sentence(tmp_path, words, said):
     process = command(tmp_path, *words)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert said in errors
     assert "Traceback" not in errors
@@ -76,7 +76,7 @@ def test_it_ends_when_its_database_is_deleted(tmp_path):
     assert process.stdout.readline().startswith("Serving on ")
     for file in (tmp_path / "var").glob("trainings.db*"):
         file.unlink()
-    _, errors = process.communicate(timeout=20)  # its dispatcher ends by itself likewise
+    _, errors = process.communicate(timeout=120)  # its dispatcher ends by itself likewise
     assert process.returncode == 1
     assert "var/trainings.db was deleted, moved or replaced, so this server has ended." in errors
     assert "start the server again" in errors

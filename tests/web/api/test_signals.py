@@ -14,6 +14,7 @@ from pipeline.live import standing_now
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.live import PaperDay
 from pipeline.validation.sequential import live_band
+from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.service import signals as service_signals
 from pipeline.web.service.paper import PaperBand
 from support.serving import listening
@@ -179,16 +180,24 @@ def test_what_was_edited_is_refused(client, active, say, service):
     assert why in told(client.get(f"{SIGNALS}/{active.id}"), 409)["detail"]
 
 
-def test_a_wait_ends_with_the_next_signal(client, active, say):
+def test_a_wait_ends_with_the_next_signal(client, active, say, monkeypatch):
     say(active)
     tag = client.get(SIGNALS).headers["etag"]
-    waiter = threading.Timer(0.3, say, (active,), {"action": "enter"})
+    waits, change = threading.Event(), SignalStream._change
+
+    async def waiting(*arguments):
+        waits.set()
+        return await change(*arguments)
+
+    monkeypatch.setattr(SignalStream, "_change", waiting)
+    waiter = threading.Thread(target=lambda: waits.wait(60) and say(active, action="enter"))
     waiter.start()
     began = time.monotonic()
-    answer = client.get(SIGNALS, params={"wait": 30}, headers={"If-None-Match": tag})
+    answer = client.get(SIGNALS, params={"wait": 60}, headers={"If-None-Match": tag})
     waiter.join()
+    assert waits.is_set()
     assert told(answer)["signals"][0]["action"] == "enter"
-    assert 0.3 <= time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     began = time.monotonic()
     tag = answer.headers["etag"]
     same = client.get(SIGNALS, params={"wait": 0.2}, headers={"If-None-Match": tag})

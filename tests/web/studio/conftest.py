@@ -95,7 +95,7 @@ def server(folder, strategies):
         yield re.search(r"http://[\d.:]+", said).group()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(120)
         process.stdout.close()
         end_dispatcher(url)
 
