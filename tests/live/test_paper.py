@@ -155,7 +155,7 @@ def test_one_process_follows_and_another_takes_over_once_it_is_dead(fading, colu
     write(fading.folder / "candles.parquet", columns, end=TRAINED_BARS + 20 * BARS_A_DAY)
     first = start(fading.folder, identity, module="pipeline.paper")
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not ask(fading.folder, partial(is_booked, identity)):
             assert first.poll() is None
             assert time.monotonic() < deadline

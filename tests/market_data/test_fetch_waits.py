@@ -23,7 +23,7 @@ def binance():
         def held_back(path, query):
             if rows := rows_for(path, query):
                 server.was_asked.set()
-                server.may_answer.wait(60)
+                server.may_answer.wait(180)
             return rows
 
         server.rows_for = held_back
@@ -32,11 +32,11 @@ def binance():
 
 def test_the_second_fetch_says_what_it_waits_for_and_finds_it_done(tmp_path, binance):
     first = start_fetch(tmp_path, binance, *MARKET)
-    assert binance.was_asked.wait(60)
+    assert binance.was_asked.wait(180)
     second = start_fetch(tmp_path, binance, *MARKET)
     line = second.stderr.readline()
     binance.may_answer.set()
-    (_, complaints), (_, rest) = (p.communicate(timeout=60) for p in (first, second))
+    (_, complaints), (_, rest) = (p.communicate(timeout=180) for p in (first, second))
     assert (first.returncode, second.returncode) == (0, 0), complaints
     path = candle_path(tmp_path / "var/candles", "binance", "BTC/USDT", "5m")
     assert line == (

@@ -95,7 +95,7 @@ class Drill:
     def killed(self, markets, kind, rng, latest):
         """Start a fetch and kill it in the middle of something; its status and complaints."""
         process, before = self.start(markets, kind), self.requests
-        after, deadline = int(rng.integers(3, latest)), time.monotonic() + 60
+        after, deadline = int(rng.integers(3, latest)), time.monotonic() + 180
         while process.poll() is None and self.requests < before + after:
             assert time.monotonic() < deadline, "the fetch asks nothing"
             time.sleep(0.001)

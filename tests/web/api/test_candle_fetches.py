@@ -2,7 +2,10 @@
 
 import re
 import sys
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from threading import Event
 
 import pytest
 from fastapi.testclient import TestClient
@@ -59,6 +62,24 @@ def ended(client, identity):
     return until(look)
 
 
+@contextmanager
+def held(exchange, after=0):
+    """Hold back all pages of candles but so many; yields the event that lets them go."""
+    may_answer, asked, rows_for = Event(), count(), exchange.rows_for
+
+    def held_back(path, query):
+        rows = rows_for(path, query)
+        if rows and next(asked) >= after:
+            may_answer.wait(120)
+        return rows
+
+    exchange.rows_for = held_back
+    try:
+        yield may_answer
+    finally:
+        may_answer.set()
+
+
 def stored(client, timeframe="1h"):
     return load(candle_path(client.store, "binance", "BTC/USDT", timeframe), writable=False).rows
 
@@ -75,10 +96,10 @@ def test_candles_come_into_the_store(client, exchange):
 
 
 def test_one_runs_after_the_other_and_a_failure_leaves_the_next(client, exchange):
-    exchange.latency_s = 0.05
-    first, second = start(client, markets=["btc_binance_1h", "eth_binance_1h"])
-    page = client.get(FETCHES).json()
-    assert [one["status"] for one in page["fetches"]] == ["running", "waiting"]
+    with held(exchange):
+        first, second = start(client, markets=["btc_binance_1h", "eth_binance_1h"])
+        page = client.get(FETCHES).json()
+        assert [one["status"] for one in page["fetches"]] == ["running", "waiting"]
     (third,) = start(client, markets=["binance:BTC/USDT:15m"])
     assert ended(client, first)["status"] == "completed"
     failed = ended(client, second)
@@ -90,30 +111,29 @@ def test_one_runs_after_the_other_and_a_failure_leaves_the_next(client, exchange
 
 
 def test_a_fetch_is_cancelled_and_what_came_is_kept(client, exchange):
-    exchange.latency_s = 0.2
-    running, waiting = start(client, markets=["binance:BTC/USDT:5m", "btc_binance_1h"])
-    cancelled = client.post(f"{FETCHES}/{waiting}/cancel").json()
-    assert cancelled["status"] == "cancelled"
-    until(lambda: (client.get(f"{FETCHES}/{running}").json()["candles"] or 0) >= 2000)
-    seen = client.get(f"{FETCHES}/{running}").json()
-    assert (seen["status"], seen["total"]) == ("running", 40 * 288)
-    assert 0 < seen["seconds_left"] < 60
-    assert client.post(f"{FETCHES}/{running}/cancel").json()["status"] == "cancelled"
-    assert client.post(f"{FETCHES}/{running}/cancel").status_code == 409
-    came = until(lambda: len(stored(client, "5m")))
-    assert 2000 <= came < 40 * 288
-    exchange.latency_s = 0.0
+    with held(exchange, after=3):
+        running, waiting = start(client, markets=["binance:BTC/USDT:5m", "btc_binance_1h"])
+        cancelled = client.post(f"{FETCHES}/{waiting}/cancel").json()
+        assert cancelled["status"] == "cancelled"
+        until(lambda: (client.get(f"{FETCHES}/{running}").json()["candles"] or 0) >= 2000)
+        seen = client.get(f"{FETCHES}/{running}").json()
+        assert (seen["status"], seen["total"]) == ("running", 40 * 288)
+        assert 0 < seen["seconds_left"] < 600
+        assert client.post(f"{FETCHES}/{running}/cancel").json()["status"] == "cancelled"
+        assert client.post(f"{FETCHES}/{running}/cancel").status_code == 409
+        came = until(lambda: len(stored(client, "5m")))
+        assert 2000 <= came < 40 * 288
     (again,) = start(client, markets=["binance:BTC/USDT:5m"])
     assert ended(client, again)["status"] == "completed"
     assert len(stored(client, "5m")) == 40 * 288
 
 
 def test_a_fetch_that_runs_is_not_started_twice(client, exchange):
-    exchange.latency_s = 0.3
-    (identity,) = start(client)
-    answer = client.post(FETCHES, json=WANTED)
-    assert (answer.status_code, "btc_binance_1h" in answer.json()["detail"]) == (409, True)
-    client.post(f"{FETCHES}/{identity}/cancel")
+    with held(exchange):
+        (identity,) = start(client)
+        answer = client.post(FETCHES, json=WANTED)
+        assert (answer.status_code, "btc_binance_1h" in answer.json()["detail"]) == (409, True)
+        client.post(f"{FETCHES}/{identity}/cancel")
 
 
 def test_who_is_banned_asks_no_more(client, exchange):

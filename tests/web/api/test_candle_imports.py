@@ -276,7 +276,7 @@ def test_a_server_that_ends_ends_its_import(service, store, monkeypatch):
     thread.start()
     until(lambda: imports._process)
     imports.stop()
-    thread.join(20)
+    thread.join(120)
     assert ended == [True]
 
 

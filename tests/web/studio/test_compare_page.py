@@ -4,6 +4,7 @@ import pytest
 
 from support.contrast import poor
 from support.narrow import cut_off
+from support.waiting import until
 
 
 def _ticked(page):
@@ -21,15 +22,16 @@ def test_two_are_ticked_sorted_and_compared(watched):
     person = watched()
     page = person.open("/configurations")
     ids = _ticked(page)
-    assert page.url.endswith(f"?ticked={','.join(ids)}")
+    page.wait_for_url(f"**?ticked={','.join(ids)}")
     page.get_by_role("button", name="Sharpe ratio").focus()
     page.keyboard.press("Enter")
     page.locator("th[aria-sort=descending]", has_text="Sharpe ratio").wait_for()
     page.get_by_role("button", name="Sharpe ratio").click()
     page.locator("th[aria-sort=ascending]", has_text="Sharpe ratio").wait_for()
-    assert "sort=oos_sharpe_ratio&descending=false" in page.url
-    saved = page.get_by_role("link", name="CSV").get_attribute("href")
-    assert "sort=oos_sharpe_ratio" in saved
+    page.wait_for_url(lambda url: "sort=oos_sharpe_ratio&descending=false" in url)
+    link = page.get_by_role("link", name="CSV")
+    until(lambda: "sort=oos_sharpe_ratio" in (link.get_attribute("href") or ""))
+    saved = link.get_attribute("href")
     assert page.request.get(f"{person.address}{saved}").text().startswith("id,strategy,")
     assert f"ticked={','.join(ids)}" in page.url  # their rows may be on another page now
     page.get_by_text("2 of at most 6 ticked").wait_for()

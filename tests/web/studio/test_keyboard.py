@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 #: Seconds that a small training may take on a machine that is busy.
-LONG = 60_000
+LONG = 180_000
 
 
 def tab_to(page, name, row="", presses=200):

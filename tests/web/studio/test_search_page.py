@@ -5,6 +5,7 @@ import re
 import pytest
 
 from support.contrast import poor
+from support.waiting import until
 
 
 def test_the_best_combinations_are_sorted_by_keys(watched):
@@ -29,7 +30,7 @@ def test_the_best_combinations_are_sorted_by_keys(watched):
     table.get_by_role("button", name="trades in sample").focus()
     for reverse in (True, False):
         page.keyboard.press("Enter")
-        assert column(place) == sorted(column(place), reverse=reverse)
+        until(lambda r=reverse: (now := column(place)) == sorted(now, reverse=r))
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert not reader.errors
     assert not reader.elsewhere

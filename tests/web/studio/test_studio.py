@@ -8,7 +8,7 @@ from support.narrow import cut_off, on_a_phone
 from support.parameters import DEPTH, VOLUME
 
 #: Seconds that a small training may take on a machine that is busy.
-LONG = 60_000
+LONG = 180_000
 
 
 BOXES = ("binance", "BTC/USDT", "ETH/USDT", "SOL/USDT", "15m")

@@ -35,10 +35,10 @@ def test_trades_are_walked_through_by_mouse_and_by_keys(watched, identity):
     assert f"Trade {last} of {last}: {trades[-1]['side']}" in said.text_content()
     assert "1h candles" in candles.text_content()
     top = "document.getElementById('section-trade-list').getBoundingClientRect().top"
-    assert 0 < page.evaluate(top) < 300
+    page.wait_for_function(f"0 < {top} && {top} < 300")
     page.get_by_role("button", name="Previous trade").click()
     page.wait_for_url(f"**?trade={last - 1}")
-    assert f"Trade {last - 1} of {last}" in said.text_content()
+    page.locator(STATES, has_text=f"Trade {last - 1} of {last}").wait_for()
     page.get_by_role("link", name=f"Show trade {last} on the chart").click()
     page.wait_for_url(f"**?trade={last}")
     page.locator(".candles").focus()
