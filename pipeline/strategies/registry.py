@@ -21,17 +21,8 @@ from typing import Any, NamedTuple
 
 from gpu_engine import Candles, EventTable, Float
 from pipeline.errors import UserError, first_of, suggestion
-from pipeline.strategies import declaration, tables
+from pipeline.strategies import declaration, own_code, tables
 from pipeline.strategies.base import EventBuilder, Parameter, Strategy
-from pipeline.strategies.own_code import (
-    LARGEST,
-    NamedValues,
-    OwnCodeError,
-    in_sentences,
-    module_of,
-    read_text,
-    unchanged_program,
-)
 
 #: Strategies of this package, by the name of their file; the first is the default.
 BUILT_IN = (
@@ -89,7 +80,7 @@ class LoadedStrategy:
         self.source = source
         self._declared: Strategy = declared
         self._unused = _copy(declared) if source.text == "" else declared
-        with in_sentences(self.label):  # a property may raise
+        with own_code.in_sentences(self.label):  # a property may raise
             self.name: str = declared.name
             self.parameters: tuple[Parameter, ...] = declared.parameters
             self.mirrored = bool(getattr(declared, "mirrored", False))
@@ -100,18 +91,18 @@ class LoadedStrategy:
         candles = candles.read_only()
         if self.source.text is None:
             return self._declared.events(candles, loosest)
-        values = NamedValues("loosest", loosest, self._not_in_loosest)
-        with unchanged_program(self.label):
+        values = own_code.NamedValues("loosest", loosest, self._not_in_loosest)
+        with own_code.unchanged_program(self.label):
             builder = self._declared.events(candles, values)
             complete = callable(getattr(builder, "table", None))
         if not complete:
-            raise OwnCodeError(
+            raise own_code.OwnCodeError(
                 f"{self.label}: events(candles, loosest) must return an object with a method"
                 f" table(structural); given: {type(builder).__name__}, which has none."
             )
         fault = declaration.signature_fault(builder.table, "table", ("structural",))
         if fault is not None:
-            raise OwnCodeError(f"{self.label}: {fault}")
+            raise own_code.OwnCodeError(f"{self.label}: {fault}")
         return _CheckedBuilder(self, builder, len(candles))
 
     def level(self, candles: Candles, table: EventTable) -> Float | None:
@@ -144,7 +135,9 @@ class LoadedStrategy:
         """Return the strategy as it is before its first call, whatever this one has kept."""
         if not self.source.text:  # built in, or an object of a notebook
             return LoadedStrategy(self.source, _copy(self._unused))
-        return LoadedStrategy(self.source, module_of(self.source.text, self.label, True).STRATEGY)
+        return LoadedStrategy(
+            self.source, own_code.module_of(self.source.text, self.label, True).STRATEGY
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return load_strategy, tuple(self.source)
@@ -162,7 +155,7 @@ class _CheckedBuilder:
 
     def __init__(self, strategy: LoadedStrategy, builder: EventBuilder, bars: int) -> None:
         self._strategy, self._builder, self._bars = strategy, builder, bars
-        self._guard = unchanged_program
+        self._guard = own_code.unchanged_program
 
     def table(self, structural: Mapping[str, float]) -> EventTable:
         """Return the table of one structural setting.
@@ -176,12 +169,12 @@ class _CheckedBuilder:
         with self._guard(strategy.label):
             others = (p for p in strategy.parameters if p.kind != "structural")
             why = {p.name: _NOT_STRUCTURAL[p.kind] for p in others}
-            values = NamedValues("structural", structural, why)
+            values = own_code.NamedValues("structural", structural, why)
             table = self._builder.table(values)
-        self._guard = in_sentences
+        self._guard = own_code.in_sentences
         fault = next(tables.faults(strategy, structural, table, self._bars), None)
         if fault is not None:
-            raise OwnCodeError(f"{strategy.label}: {fault}")
+            raise own_code.OwnCodeError(f"{strategy.label}: {fault}")
         return table
 
 
@@ -279,22 +272,22 @@ def load_strategy(word: str, text: str | None = None, file: str | None = None) -
         module: Any = importlib.import_module(f"pipeline.strategies.{word}")
         return LoadedStrategy(source, module.STRATEGY)
     label = file or f"{word}.py"
-    module = module_of(text, label)
-    with in_sentences(label):
+    module = own_code.module_of(text, label)
+    with own_code.in_sentences(label):
         declared = getattr(module, "STRATEGY", None)
     if declared is None or isinstance(declared, type):
-        raise OwnCodeError(
+        raise own_code.OwnCodeError(
             f"{label} must say STRATEGY = YourClass() in its last line: it"
             f" {'says no STRATEGY' if declared is None else 'gives a class, not an object of it'}."
         )
-    with in_sentences(label):
+    with own_code.in_sentences(label):
         fault = next(declaration.faults(declared), None)
     if fault is not None:
-        raise OwnCodeError(f"{label}: {fault}")
+        raise own_code.OwnCodeError(f"{label}: {fault}")
     loaded = LoadedStrategy(source, declared)
     if loaded.name in STORED_NAMES:
         other = BUILT_IN[STORED_NAMES.index(loaded.name)]
-        raise OwnCodeError(
+        raise own_code.OwnCodeError(
             f"{label}: STRATEGY.name = '{loaded.name}' is that of the built-in strategy {other},"
             " and results of the two could not be told apart: give yours another name, such as"
             f" 'MY_{loaded.name}'."
@@ -362,7 +355,7 @@ def _files() -> dict[str, list[Path]]:
 def _says_strategy(path: Path) -> bool:
     """Look for the word in a file; what cannot be read, or is no Python, says so when chosen."""
     try:
-        if path.stat().st_size > LARGEST or b"STRATEGY" in (content := path.read_bytes()):
+        if path.stat().st_size > own_code.LARGEST or b"STRATEGY" in (content := path.read_bytes()):
             return True
         ast.parse(content)
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
@@ -384,7 +377,7 @@ def _of_file(path: Path, word: str) -> Source:
         raise UserError(
             f"{path} must be called by letters A to Z, digits, - and _, a letter first, and .py."
         )
-    return Source(path.stem, read_text(path), str(path))
+    return Source(path.stem, own_code.read_text(path), str(path))
 
 
 def _of_module(name: str, word: str) -> Source:
@@ -398,4 +391,4 @@ def _of_module(name: str, word: str) -> Source:
             f"strategy={word} is the entry point {name} of an installed package, and no Python"
             " file of that module can be found: mend or remove that package."
         )
-    return Source(word, read_text(Path(spec.origin)), spec.origin)
+    return Source(word, own_code.read_text(Path(spec.origin)), spec.origin)

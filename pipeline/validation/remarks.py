@@ -107,8 +107,7 @@ def _shorts(record: Record) -> Iterator[str]:
         f" ({share(shorts['trades'] / trades)}) were shorts, which need a margin loan on a spot"
         f" market: {_loan(record.statistics)}. The longs alone made {percent(longs['net_profit'])},"
         f" the shorts alone {percent(shorts['net_profit'])}.{_long_alone(record.statistics)} To"
-        " search for longs alone, add the key risk.direction=long to the command line of"
-        " scripts/train: it is one more search."
+        " search for longs alone, train with risk.direction=long: it is one more search."
     )
 
 
@@ -116,7 +115,7 @@ def _loan(statistics: Figures) -> str:
     paid = (statistics.get("costs") or {}).get("borrow")
     if paid:
         return f"it cost {share(paid)} of the equity (costs.borrow_rate)"
-    return "nothing was charged for it, and costs.borrow_rate=RATE charges a fraction a day"
+    return "nothing was charged for it, and costs.borrow_rate charges a fraction a day"
 
 
 def _long_alone(statistics: Figures) -> str:

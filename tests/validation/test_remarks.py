@@ -52,12 +52,12 @@ def test_shorts_of_a_spot_market():
     before, after = only(warnings(record({"sides": SIDES}))).split(" The longs alone")
     assert before == (
         "139 of the 278 trades out of sample (50.0 %) were shorts, which need a margin loan on a"
-        " spot market: nothing was charged for it, and costs.borrow_rate=RATE charges a fraction a"
+        " spot market: nothing was charged for it, and costs.borrow_rate charges a fraction a"
         " day."
     )
     assert after == (
-        " made +14.0 %, the shorts alone +24.0 %. To search for longs alone, add the key"
-        " risk.direction=long to the command line of scripts/train: it is one more search."
+        " made +14.0 %, the shorts alone +24.0 %. To search for longs alone, train with"
+        " risk.direction=long: it is one more search."
     )
 
 

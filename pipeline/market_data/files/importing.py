@@ -28,15 +28,7 @@ from pipeline.market_data.raw import (
     within,
 )
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.store.store import (
-    Stored,
-    StoredCandles,
-    candle_path,
-    load,
-    load_rows,
-    locked,
-    save,
-)
+from pipeline.market_data.store import store
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 #: Whose candle is kept where the two disagree.
@@ -60,7 +52,7 @@ class MergeResult:
         Times of which one has a candle and the other says that there is none, oldest first.
     """
 
-    stored: StoredCandles
+    stored: store.StoredCandles
     compared: int
     ours: RawCandles
     theirs: RawCandles
@@ -78,7 +70,7 @@ class MergeResult:
 
 
 def merge(
-    stored: StoredCandles, imported: RawCandles, truth: Truth, answered: Sequence[Span]
+    stored: store.StoredCandles, imported: RawCandles, truth: Truth, answered: Sequence[Span]
 ) -> MergeResult:
     """Lay imported candles over stored ones.
 
@@ -184,7 +176,7 @@ def read_import(config: FetchConfig, progress: Progress | None = None) -> Import
             f"{path} has no candle from {utc(since)} to {utc(until)}: widen data.since"
             " and data.until, or leave them null."
         )
-    folder = candle_path(Path(data.store), request.exchange, market.pair, timeframe)
+    folder = store.candle_path(Path(data.store), request.exchange, market.pair, timeframe)
     answered = clipped(imported.answered, (since, until))
     return ImportedCandles(raw, answered, imported.source, imported.notes, folder, step)
 
@@ -201,20 +193,20 @@ def store_import(
     ``agree`` is called with what would be kept before anything is written, ``held`` in place of
     ``note`` where another process has the lock; both may refuse it by an exception.
     """
-    with locked(imported.folder, held or note):
-        stored = load(imported.folder)
+    with store.locked(imported.folder, held or note):
+        stored = store.load(imported.folder)
         for damage in stored.notes:
             note(damage)
         merged = merge(stored, imported.raw, truth, imported.answered)
         if agree is not None:
             agree(merged)
-        save(imported.folder, merged.stored, imported.source)
+        store.save(imported.folder, merged.stored, imported.source)
     return merged
 
 
 def preview_import(imported: ImportedCandles) -> MergeResult:
     """Return what an import would lead to; nothing is written, and no lock is waited for."""
-    stored = load(imported.folder, writable=False)
+    stored = store.load(imported.folder, writable=False)
     return merge(stored, imported.raw, "stored", imported.answered)
 
 
@@ -267,19 +259,19 @@ def import_funding(config: FetchConfig, note: Note) -> int:
     close = np.diff(rows.timestamp) <= INTERVAL_MS + MINUTE_MS
     spans = zip(rows.timestamp[:-1][close], rows.timestamp[1:][close] + 1, strict=True)
     answered = united((int(first), int(after)) for first, after in spans)
-    path = candle_path(Path(config.data.store), request.exchange, request.pair, FUNDING)
-    with locked(path, note):
-        stored = load_rows(path, RawFunding)
+    path = store.candle_path(Path(config.data.store), request.exchange, request.pair, FUNDING)
+    with store.locked(path, note):
+        stored = store.load_rows(path, RawFunding)
         for damage in stored.notes:
             note(damage)
         stored = stored.overlay(empty(RawFunding), answered)
-        save(path, _with_funding(stored, rows, config.truth, note), source)
+        store.save(path, _with_funding(stored, rows, config.truth, note), source)
     return len(rows)
 
 
 def _with_funding(
-    stored: Stored[RawFunding], rows: RawFunding, truth: Truth, note: Note
-) -> Stored[RawFunding]:
+    stored: store.Stored[RawFunding], rows: RawFunding, truth: Truth, note: Note
+) -> store.Stored[RawFunding]:
     """Unite stored and imported payments; of one minute the true one counts."""
     ours, theirs = (r.timestamp // MINUTE_MS for r in (stored.rows, rows))
     both = among(theirs, ours)

@@ -15,24 +15,20 @@ from pipeline.report.tables import candles_table
 from pipeline.web.api.guard import RateLimit
 from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
+from pipeline.web.service import requests
 from pipeline.web.service.answers import Page
 from pipeline.web.service.candle_answers import CandlePage, FetchPage, FetchView, ImportAnswer
-from pipeline.web.service.requests import (
-    CandleFilter,
-    FetchRequest,
-    ImportQuery,
-    JobId,
-    Moment,
-    shaped,
-)
 from pipeline.web.service.service import Service
 
 Part = Annotated[
-    str, shaped(r"^[A-Za-z0-9:_-]{1,64}$", "a part of a market's id, as /api/candles lists them")
+    str,
+    requests.shaped(
+        r"^[A-Za-z0-9:_-]{1,64}$", "a part of a market's id, as /api/candles lists them"
+    ),
 ]
 
 
-FetchId = Annotated[JobId, Path(description="32 hexadecimal digits.")]
+FetchId = Annotated[requests.JobId, Path(description="32 hexadecimal digits.")]
 
 #: The address of an upload, whose body may be larger than any other.
 IMPORTS = "/api/candles/imports"
@@ -51,16 +47,16 @@ class CandleSeriesPage(Page):
     candles: list[CandleRow]
 
 
-class CandleListQuery(CandleFilter):
+class CandleListQuery(requests.CandleFilter):
     """`CandleFilter` as an address has it: all text, so numbers are read from it."""
 
-    model_config = CandleFilter.model_config | {"strict": False}
+    model_config = requests.CandleFilter.model_config | {"strict": False}
 
 
-class ImportAddress(ImportQuery):
+class ImportAddress(requests.ImportQuery):
     """`ImportQuery` as an address has it."""
 
-    model_config = ImportQuery.model_config | {"strict": False}
+    model_config = requests.ImportQuery.model_config | {"strict": False}
 
 
 def router(service: Service, changes: RateLimit) -> APIRouter:
@@ -102,7 +98,7 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
         dependencies=[Depends(changes.check)],
         responses=described(403, 409, 413, 429),
     )
-    def fetch(request: FetchRequest) -> FetchPage:
+    def fetch(request: requests.FetchRequest) -> FetchPage:
         """Fetch what the store lacks of markets, one after the other; all are queued, or none."""
         return service.candles.fetches.start(request)
 
@@ -135,10 +131,10 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
         timeframe: Annotated[Part, Path(examples=["5m"])],
         query: Annotated[TableQuery, Depends()],
         since: Annotated[
-            Moment | None, Query(description="Else from the first stored one.")
+            requests.Moment | None, Query(description="Else from the first stored one.")
         ] = None,
         until: Annotated[
-            Moment | None, Query(description="Not included; else to the last.")
+            requests.Moment | None, Query(description="Not included; else to the last.")
         ] = None,
         bars: Annotated[
             int | None,

@@ -21,7 +21,7 @@ from pipeline.results.records import Configuration, ConfigurationSummary
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES
-from pipeline.web.service import answers
+from pipeline.web.service import answers, requests
 from pipeline.web.service.active import ActiveList
 from pipeline.web.service.answers import (
     AuditEntry,
@@ -38,12 +38,6 @@ from pipeline.web.service.comparison import ComparisonService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import known
 from pipeline.web.service.paper import PaperLedger
-from pipeline.web.service.requests import (
-    ConfigurationFilter,
-    ConfigurationQuery,
-    ExecutionReport,
-    HeatmapQuery,
-)
 from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
 from pipeline.web.service.stored_tables import TableService
@@ -123,7 +117,7 @@ class Service(BatchService):
             documents=self._documents([configuration.id for configuration in configurations]),
         )
 
-    def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
+    def configurations(self, query: requests.ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""
         ids, total = self.repository.configurations.page(
             **_filters(query), limit=query.limit, offset=query.offset
@@ -142,7 +136,7 @@ class Service(BatchService):
             offset=query.offset,
         )
 
-    def configurations_table(self, query: ConfigurationFilter) -> Table:
+    def configurations_table(self, query: requests.ConfigurationFilter) -> Table:
         """Lay out all stored configurations that fit; those that are refused say why."""
         filters = _filters(query)
 
@@ -263,7 +257,7 @@ class Service(BatchService):
         return self.summaries([checked.configuration])[0]
 
     def record_execution(
-        self, configuration_id: str, report: ExecutionReport
+        self, configuration_id: str, report: requests.ExecutionReport
     ) -> ConfigurationSummary:
         """Record what live orders did and judge the stage anew."""
         self.configuration(configuration_id)
@@ -287,7 +281,7 @@ class Service(BatchService):
         report = load_report(self.repository, storage, configuration_id, whole=False, cache=files)
         return replace(report, served=True)
 
-    def heatmap(self, configuration_id: str, query: HeatmapQuery) -> dict[str, Any]:
+    def heatmap(self, configuration_id: str, query: requests.HeatmapQuery) -> dict[str, Any]:
         """Return the score surface over two parameters as a Plotly figure.
 
         Raises
@@ -327,7 +321,7 @@ class Service(BatchService):
         )
 
 
-def _filters(query: ConfigurationFilter) -> dict[str, Any]:
+def _filters(query: requests.ConfigurationFilter) -> dict[str, Any]:
     """Return what `Configurations.page` calls the filters and the order of a query."""
     named = ("exchange", "pair", "timeframe", "strategy", "job_id", "synthetic", "descending")
     return {name: getattr(query, name) for name in named} | {

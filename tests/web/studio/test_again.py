@@ -104,7 +104,7 @@ def test_settings_of_the_command_line_are_said_as_the_form_has_them():
         ("or data.history=4y.", "or “newest 4y, 26w or all” 4y."),
         ("data.path=x is no market.base=ETH market.quote=USDT, or", "x is no ETH/USDT, or"),
         ("no market.timeframe, market.timeframe=1h", "no timeframe, timeframe 1h"),
-        ("data.quality.outliers, validation=rolling", "“outliers”, “validation” rolling"),
+        ("data.quality.outliers, validation=rolling", "“outliers”, “windows” rolling"),
         ("x: outliers 3 (limit 0), 1 more", "x: “outliers” 3 (limit 0), 1 more"),
         ("data.plant.sharpe=9", "data.plant.sharpe=9"),
     ):

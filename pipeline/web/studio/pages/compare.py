@@ -12,6 +12,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     ask,
     frame,
+    in_labels,
     region,
     sentence,
     stage_badge,
@@ -114,7 +115,7 @@ def _table(
     columns = ("", *(f"{letter} {one.short}" for letter, one in named))
 
     def fill(line: Line) -> None:
-        with text("th", line.label).props("scope=row"):
+        with text("th", in_labels(line.label)).props("scope=row"):
             if marked and line.differs:
                 text("span", "differs", "differs")
         for place, written in enumerate(line.written):

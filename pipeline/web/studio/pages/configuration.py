@@ -12,7 +12,7 @@ from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, begin, frame, markup, text, warning
+from pipeline.web.studio.frame import Theme, ask, begin, frame, in_labels, markup, text, warning
 from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import place
@@ -63,7 +63,7 @@ class ConfigurationPage:
         self._service, self._theme = service, theme
         self._identity = sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
-        inner = head(sight)
+        inner = _labelled(head(sight))
         # Plain markup is seen before the scripts of the page run, which takes them half a second.
         ui.add_body_html(
             f'<div class="early" aria-hidden="true"><div>{inner}</div></div>{_PRELOAD}'
@@ -87,7 +87,7 @@ class ConfigurationPage:
             return
         self._say(report)
         if report.explanation != self._verdict:  # artifacts are not what was stored
-            self._head.set_content(head(report))
+            self._head.set_content(_labelled(head(report)))
             self._show_live(report)
         if report.artifacts is None:
             return
@@ -115,7 +115,7 @@ class ConfigurationPage:
     async def _switched(self) -> None:
         """Bring head, switch and audit trail up to date; the reader stays where he is."""
         sight = await ask(self._service.sight, self._identity)
-        self._head.set_content(head(sight))
+        self._head.set_content(_labelled(head(sight)))
         self._show_live(sight)
         (trail,) = (section for section in _sections(sight) if section.name == "history")
         self._sections["history"].set_content(trail.inner)
@@ -129,10 +129,14 @@ def _sections(report: ReportData) -> list[Section]:
     """Return the sections of the report; the score surface has a page of its own."""
     address = f"/configurations/{report.configuration.id}/search"
     laid_open = Markup('<p><a href="{}">The search laid open</a>: {}</p>').format(address, _SEARCH)
-    return [
-        Section(section.name, "The search", laid_open) if section.name == "surface" else section
-        for section in sections(report)
-    ]
+    made = {section.name: section for section in sections(report)}
+    made["surface"] = Section("surface", "The search", laid_open)
+    made["verdict"] = made["verdict"]._replace(inner=_labelled(made["verdict"].inner))
+    return list(made.values())
+
+
+def _labelled(inner: Markup) -> Markup:
+    return Markup(in_labels(inner))
 
 
 def _section(section: Section) -> ui.html:

@@ -71,8 +71,11 @@ _OTHERS = (
     (re.compile(r"\bmarket\.base=(\S+) market\.quote=(\S+?)(?= |,|$)"), r"\1/\2"),
     (re.compile(r"\bmarket\.timeframe="), "timeframe "),
     (re.compile(r"\bmarket\.timeframe\b"), "timeframe"),
-    (re.compile(r"\b(?:market|data\.path)=(?=\S)"), ""),
-    (re.compile(r"\bvalidation=(\w+)"), r"“validation” \1"),
+    (re.compile(r"\bforce=true, or "), ""),
+    (re.compile(r"\boptimizer\.name\b"), "“method”"),
+    (re.compile(r"\bvalidation\.method\b"), "“windows”"),
+    (re.compile(r"(?<!data=file )\b(?:market|data\.path)=(?=\S)"), ""),
+    (re.compile(r"\bvalidation=(\w+)"), r"“windows” \1"),
     (re.compile(r"\bspace=(\w+)"), r"“search space” \1"),
     (re.compile(r"\boptimizer=(\w+)"), r"“method” \1"),
     (
