@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
@@ -262,9 +263,15 @@ async def attempt(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) 
     try:
         return await ask(call, *args, **kwargs)
     except UserError as error:
-        said = in_labels(str(error))
-        ui.notify(said, type="negative", multi_line=True, timeout=10_000, close_button="Close")
+        options: dict[str, Any] = {"multi_line": True, "timeout": 10_000, "close_button": "Close"}
+        ui.notify(linked(in_labels(str(error))), type="negative", html=True, **options)
         return None
+
+
+def linked(said: str) -> Markup:
+    """Escape a text for HTML, and make links of the addresses of jobs and sweeps in it."""
+    address = re.compile(r"(?<= )(/(?:jobs|sweeps)/[0-9a-f]{32})")
+    return Markup(address.sub(r'<a href="\1">\1</a>', str(escape(said))))
 
 
 def faults(error: ValidationError) -> list[str]:

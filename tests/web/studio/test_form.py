@@ -11,9 +11,18 @@ from pipeline.web.service.composing import choices, strategy_choice
 from pipeline.web.service.estimates import _is_unfit
 from pipeline.web.service.requests import Quality, Random, Risk, TradeCosts, WalkForward
 from pipeline.web.service.starts import MarketEstimate
+from pipeline.web.studio.frame import linked
 from pipeline.web.studio.widgets.estimate import is_worth_it
 from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
 from pipeline.web.studio.widgets.mistakes import _LABELS
+
+
+def test_the_address_of_a_job_in_a_refusal_is_a_link_and_nothing_else_is():
+    at = f"/jobs/{'0a' * 16}"
+    said = linked(f"It runs as job 1: see {at}. <b> is {at}/x or x{at}?")
+    assert said.count(f'<a href="{at}">{at}</a>') == 2
+    assert "&lt;b&gt;" in said
+    assert linked("No address, as in /jobs/LIST.") == "No address, as in /jobs/LIST."
 
 
 def _schema(model, name):
