@@ -62,7 +62,7 @@ class Places:
                 del self._taken[peer]
 
 
-#: A page's script that sends this header is refused with status 200, and the real one in
+#: A page's script that sends this header with 1 is refused with status 200, and the real one in
 #: ``X-Status``: a browser would write any other into its console, whatever the script does with it.
 REFUSAL_IN_BODY = "x-refusal-in-body"
 
@@ -100,7 +100,7 @@ class Guard:
     def _adding(self, scope: Scope, headers: Headers | None, send: Send) -> Send:
         """Return ``send`` with headers added; ``headers`` are a request's that was let through."""
         policy = _API_POLICY if scope["path"].startswith("/api") else _PAGE_POLICY
-        in_body = Headers(scope=scope).get(REFUSAL_IN_BODY) is not None
+        in_body = Headers(scope=scope).get(REFUSAL_IN_BODY) == "1"
         session = None
         if headers is not None and headers.get("authorization", "").lower().startswith("basic "):
             session = self._security.session()

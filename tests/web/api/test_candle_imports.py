@@ -325,6 +325,11 @@ def test_a_page_is_refused_without_an_error_in_the_console(client, store, here):
         assert (plain.status_code, "x-status" in plain.headers) == (status, False)
         assert (page.status_code, page.headers["x-status"]) == (200, str(status))
         assert page.json() == plain.json()
+    for value in ("0", "", "true"):
+        page = client.post(
+            IMPORTS, params=query, content=body, headers={"X-Refusal-In-Body": value}
+        )
+        assert (page.status_code, "x-status" in page.headers) == (plain.status_code, False)
     done = client.post(
         IMPORTS,
         params={"market": "btc_binance_1h", "file": "x.csv"},
