@@ -120,6 +120,7 @@ def _candle(candles: Candles) -> signal_models.SignalCandle:
 
 def _position(position: OpenPosition, candles: Candles) -> signal_models.HeldPosition:
     close, last = float(candles.close[-1]), position.last_bar
+    opened = int(candles.timestamp[0])
     return signal_models.HeldPosition(
         side=side_of(position.side),
         entered=moment(int(candles.timestamp[position.entry_bar])),
@@ -129,9 +130,7 @@ def _position(position: OpenPosition, candles: Candles) -> signal_models.HeldPos
         stop_in_force=price_of(position.stop_in_force),
         best=position.best,
         gain=position.side * (close - position.entry) / position.entry,
-        leaves_by=None
-        if last is None
-        else moment(int(candles.timestamp[0]) + candles.step_ms * (last + 1)),
+        leaves_by=None if last is None else moment(opened + candles.step_ms * (last + 1)),
     )
 
 

@@ -96,7 +96,8 @@ class Dispatcher:
             self._hand_out()
             self._keep_one_ready()
             judges = self._judge()
-            if self._collect() or judges or self._untold or self._is_attended():
+            # While the server that started this process lives, the next job comes from there.
+            if self._collect() or judges or self._untold or os.getppid() == self._config.server:
                 busy = time.monotonic()
 
     def _hand_out(self) -> None:
@@ -224,10 +225,6 @@ class Dispatcher:
         if job.status == "running" and owner and owner.pid == worker.pid:
             with self._unless_full():
                 self._repository.jobs.fail_for(job, cause, again=True)
-
-    def _is_attended(self) -> bool:
-        """Whether the server that started this process lives: the next job comes from there."""
-        return self._config.server is not None and os.getppid() == self._config.server
 
     def _stop(self) -> None:
         """End the workers, and put what they ran into the queue again.

@@ -17,7 +17,7 @@ from pipeline.report.shell import macro
 from pipeline.report.tables import Cells, Table
 from pipeline.report.trials import SCORE, Trials
 from pipeline.review.replay import Replay
-from pipeline.validation.wording import percent, plural, setting, share
+from pipeline.validation.wording import of_combination, plural, setting
 
 #: Combinations that are shown.
 BEST = 50
@@ -137,9 +137,10 @@ def days_sentences(again: Replay | str) -> list[str]:
             " search that draws may store other values: it draws anew for the last search."
         )
     if again.since is not None:
+        too = "" if again.before is None and again.after is None else " too"
         sentences.append(
-            f"Unseen are {_span(again.since)} too: days since the training{gap}, of which the store"
-            " has candles by now. No search and no test of the training saw them."
+            f"Unseen are {_span(again.since)}{too}: days since the training{gap}, of which the"
+            " store has candles by now. No search and no test of the training saw them."
         )
     sentences.append(
         "The list is the best in sample. Whoever picks another row because its unseen figures are"
@@ -223,7 +224,4 @@ def _cell(name: str, value: float) -> tuple[str, float | None]:
         return setting(None if np.isnan(value) else value), None if np.isnan(value) else value
     if np.isnan(value):
         return "-", None
-    if metric in ("net_profit", "max_drawdown", "win_rate"):
-        return (percent if metric == "net_profit" else share)(value), value
-    form = {"sample_size": ",.0f", "sharpe_ratio": ".2f"}.get(metric, ",.4g")
-    return format(value, form), value
+    return of_combination(metric, value), value

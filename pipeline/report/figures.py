@@ -184,7 +184,7 @@ def window_metric(windows: Sequence[Mapping[str, Any]]) -> Figure:
             "x": [str(number) for number in range(1, len(windows) + 1)],
             "y": [None if w[part] is None else w[part]["sharpe_ratio"] for w in windows],
             "marker": {"color": color, "pattern": {"shape": shape}},
-            "hovertemplate": f"window %{{x}}, {name}: %{{y:.3g}}<extra></extra>",
+            "hovertemplate": f"window %{{x}}, {name}: %{{y:.2f}}<extra></extra>",
         }
         for name, part, color, shape in (
             ("promised in sample", "in_sample", IN_SAMPLE, "/"),
@@ -267,7 +267,7 @@ def sharpe_ratios(markets: Sequence[SweptMarket]) -> Figure:
             "x": [ratio for ratio, market in ratios if market.synthetic is synthetic],
             "y": [market.name for _, market in ratios if market.synthetic is synthetic],
             "marker": {"color": color, "pattern": {"shape": shape}},
-            "hovertemplate": "%{y}: %{x:.3g}<extra></extra>",
+            "hovertemplate": "%{y}: %{x:.2f}<extra></extra>",
         }
         for name, synthetic, color, shape in (
             ("market", False, OUT_OF_SAMPLE, ""),
@@ -314,9 +314,9 @@ def discoveries(markets: Sequence[SweptMarket]) -> Figure:
                 "name": name,
                 "x": ranks,
                 "y": [p for p, _ in tested],
-                "text": [market for _, market in tested],
+                "text": [f"{market}: p = {p:.3g}" for p, market in tested],
                 "marker": {"color": color, "size": 9},
-                "hovertemplate": "%{text}: p = %{y:.3g}<extra></extra>",
+                "hovertemplate": "%{text}<extra></extra>",
             },
             {
                 "type": "scatter",

@@ -17,7 +17,7 @@ from pipeline.report.theme import FOUND, Figure, figure
 from pipeline.results.artifacts import ArtifactSet, ScoreSummary, ScoreSurface
 from pipeline.results.drawn_trials import DrawnTrials
 from pipeline.results.jsonable import jsonable
-from pipeline.validation.wording import setting
+from pipeline.validation.wording import of_combination, setting
 
 Mode = Literal["best", "slice"]
 Scores = ScoreSurface | ScoreSummary | DrawnTrials
@@ -82,7 +82,7 @@ def heatmap(
         {
             "type": "heatmap",
             **names,
-            **_cells(table),
+            **_cells(table, metric),
             "coloraxis": "coloraxis",
             "hoverongaps": False,
             "texttemplate": "%{text}",
@@ -126,11 +126,13 @@ def table_of(
     return cut(scores, x, y, at or {}, metric)
 
 
-def _cells(table: Float) -> dict[str, Any]:
+def _cells(table: Float, metric: str) -> dict[str, Any]:
     """Colour, mark and written score of every cell; what is not admissible is empty."""
     lossless, finite = np.isposinf(table), table[np.isfinite(table)]
     best_colour = finite.max() if len(finite) else 1.0
-    written = [[NOTHING_LOST if np.isposinf(v) else f"{v:.4g}" for v in row] for row in table]
+    written = [
+        [NOTHING_LOST if v == np.inf else of_combination(metric, v) for v in r] for r in table
+    ]
     return {
         "z": jsonable(np.where(lossless, best_colour, table)),
         "text": np.where(lossless, LOSSLESS, "").tolist(),

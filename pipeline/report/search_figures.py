@@ -12,7 +12,7 @@ from pipeline.report.heatmap import SCORE, measure
 from pipeline.report.importance import Importance
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, figure
 from pipeline.review.replay import Period, Replay
-from pipeline.validation.wording import setting
+from pipeline.validation.wording import of_combination, setting
 
 #: Combinations whose equity is drawn.
 TEN = 10
@@ -160,7 +160,9 @@ def importance_bars(found: Importance) -> Figure:
     )
 
 
-def relief(table: Float, labels: Mapping[str, Sequence[str]], x: str, y: str, title: str) -> Figure:
+def relief(
+    table: Float, labels: Mapping[str, Sequence[str]], x: str, y: str, title: str, metric: str
+) -> Figure:
     """Return a metric over two parameters as a surface in three dimensions.
 
     Parameters
@@ -169,15 +171,21 @@ def relief(table: Float, labels: Mapping[str, Sequence[str]], x: str, y: str, ti
         NaN where there is none; an infinite score has no height.
     labels : mapping of str to sequence of str
         Values of both parameters as they are written.
-    title : str
-        The metric with its unit.
+    title, metric : str
+        The metric with its unit, and its name.
     """
     height = [[v if np.isfinite(v) else None for v in row] for row in table.tolist()]
     data = {
         "type": "surface",
         "z": height,
-        "text": [[f"{x} {a}<br>{y} {b}" for a in labels[x]] for b in labels[y]],
-        "hovertemplate": "%{text}<br>%{z:.4g}<extra></extra>",
+        "text": [
+            [
+                f"{x} {a}<br>{y} {b}<br>{of_combination(metric, z)}"
+                for a, z in zip(labels[x], row, strict=True)
+            ]
+            for b, row in zip(labels[y], table.tolist(), strict=True)
+        ],
+        "hovertemplate": "%{text}<extra></extra>",
         "colorscale": "Viridis",
         "colorbar": {"thickness": 12, "title": {"text": title, "side": "right"}},
     }

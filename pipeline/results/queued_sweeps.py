@@ -166,7 +166,6 @@ def _let_go(session: Session, sweep_id: str) -> None:
     session.execute(freed.values(key=sweep_id, config={_KEY: key} | config))
 
 
-def _key_of(session: Session, sweep_id: str) -> tuple[str, dict[str, Any]]:
+def _key_of(session: Session, sweep_id: str) -> Any:
     query = select(SweepRow.key, SweepRow.config).where(SweepRow.id == sweep_id)
-    key, config = session.execute(query).one()
-    return key, config
+    return session.execute(query).one()

@@ -163,6 +163,15 @@ def share(value: float) -> str:
     return percent(value).lstrip("+")
 
 
+def of_combination(metric: str, value: float) -> str:
+    """Write a metric of a combination, as the tables and the figures of its search do."""
+    if metric in ("net_profit", "max_drawdown", "win_rate"):
+        return (percent if metric == "net_profit" else share)(value)
+    if metric == "sample_size" or abs(value) >= 1000.0:  # without an exponent
+        return f"{value:,.0f}"
+    return format(value, ".2f" if metric == "sharpe_ratio" else ".4g")
+
+
 def whole_percent(value: float) -> str:
     """``45 %`` for 0.451: of progress, and of sizes, where no tenth says anything."""
     return f"{100.0 * value:.0f} %"

@@ -1,5 +1,7 @@
 """Figures of a search laid open."""
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -85,9 +87,16 @@ def test_parallel_coordinates_stand_at_places_of_the_grid():
 
 def test_a_surface_has_a_height_where_the_metric_is_finite():
     table = np.array([[1.0, np.inf], [np.nan, 2.0]])
-    drawn = relief(table, {"a": ["off", "2"], "b": ["0.1", "0.2"]}, "a", "b", "score")
+    drawn = relief(table, {"a": ["off", "2"], "b": ["0.1", "0.2"]}, "a", "b", "score", "score")
     go.Figure(drawn)
     assert drawn["data"][0]["z"] == [[1.0, None], [None, 2.0]]
+    many = np.array([[12345.0, 0.0], [1.0, 2.0]])
+    labels = {"a": ["off", "2"], "b": ["0.1", "0.2"]}
+    hovers = {
+        metric: relief(many, labels, "a", "b", "", metric)["data"][0]["text"][0][0]
+        for metric in ("sample_size", "score")
+    }
+    assert {text.rpartition("<br>")[2] for text in hovers.values()} == {"12,345"}
     assert drawn["layout"]["scene"]["yaxis"]["ticktext"] == ["0.1", "0.2"]
 
 
@@ -98,6 +107,8 @@ def test_which_days_were_seen_is_said():
     assert "1 day, 1970-01-16 to 1970-01-16 (UTC): days after" in after
     assert "hindsight" in hindsight
     since = Replay(SEEN, None, None, UNSEEN, 3, since=UNSEEN.day)
-    assert "3 days, 1970-01-04 to 1970-01-16 (UTC) too: days since the" in days_sentences(since)[1]
+    assert "3 days, 1970-01-04 to 1970-01-16 (UTC): days since the" in days_sentences(since)[1]
+    for other in ({"before": UNSEEN.day[:1]}, {"after": UNSEEN.day[:1]}):
+        assert "(UTC) too: days since the" in days_sentences(replace(since, **other))[2]
     assert equity_of_best(BEST, since)["data"][0]["x"][0] == "1970-01-11"
     assert "no unseen days" in days_sentences(Replay(SEEN, None, None, None, 3))[-1]

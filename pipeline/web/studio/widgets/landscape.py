@@ -116,7 +116,8 @@ class Landscape:
             )
         labels = {n: [setting(v) for v in self._scores.axes[n]] for n in (self._x, self._y)}
         title = measure(self._metric, self._objective)
-        return relief(table_of(*where, self._metric), labels, self._x, self._y, title)
+        table = table_of(*where, self._metric)
+        return relief(table, labels, self._x, self._y, title, self._metric)
 
     def _values(self) -> dict[str, ui.select]:
         """Add a control for the value of every parameter that may be held."""
