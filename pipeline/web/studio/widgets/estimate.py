@@ -9,7 +9,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from pipeline.validation.wording import duration, plural
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
-from pipeline.web.studio.frame import in_labels, sentence, text, warning
+from pipeline.web.studio.frame import in_labels, linked, markup, sentence, text, warning
 
 #: Why nothing can be started.
 _IDLE = (
@@ -48,7 +48,7 @@ class Estimate:
         self._body.clear()
         with self._body:
             for line in sentences:
-                sentence(line)
+                markup(linked(line), "p")
 
     def show(self, answer: EstimateAnswer) -> None:
         """Show an estimate."""
