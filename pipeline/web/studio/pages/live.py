@@ -69,6 +69,9 @@ class Live(Refresh):
                 with ui.element("div") as self._on:
                     self._choice = ui.select({}, label="configuration", with_input=True)
                     self._choice.props("outlined").classes("wide-field")
+                    # The field cuts what is longer than a phone is wide.
+                    whole = sentence("", "soft").classes("whole")
+                    whole.bind_text_from(self._choice, "value", lambda chosen: chosen or "")
                     Switch(service, self._chosen, self.refresh, active=False)
 
     async def _look(self) -> None:
@@ -133,8 +136,7 @@ class Live(Refresh):
 
 
 def _named(row: ConfigurationSummary) -> str:
-    stage = marked(row.lifecycle_stage, row.synthetic)
-    return f"{market_name(row)} · {row.strategy} · {stage} · {row.id}"
+    return f"{market_name(row)} · {marked(row.lifecycle_stage, row.synthetic)} · {row.id}"
 
 
 def _alarm(event: LiveEvent) -> None:

@@ -63,7 +63,7 @@ _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
     "q": lambda market: market.fdr_q_value,
     "seconds": lambda market: market.seconds,
 }
-_COLUMNS = (*_KEYS, "what failed", "job", "configuration")
+_COLUMNS = (*_KEYS, "what failed", "job")
 _LISTED = (
     "asked for, UTC",
     "outcome",
@@ -310,7 +310,12 @@ def _cell(market: SweptMarket | None) -> None:
 
 def _row(market: SweptMarket) -> None:
     stored = market.configuration
-    text("th", market.name).props("scope=row")
+    with ui.element("th").props("scope=row"), ui.element("div"):
+        if stored is None:
+            text("span", market.name)
+        else:
+            ui.link(market.name, f"/configurations/{stored.id}")
+            text("div", stored.id, "soft identity")
     with ui.element("td"):
         if stored is None:
             text("span", market.outcome)
@@ -322,14 +327,9 @@ def _row(market: SweptMarket) -> None:
     for value in (market.p_value, market.surrogate_p, market.fdr_q_value):
         text("td", defined(value, ".3g"), "number")
     text("td", defined(market.seconds, ",.1f"), "number")
-    text("td", in_labels(market.error or "-"))
+    text("td", in_labels(market.error or "-"), "failure" if market.error else "")
     with ui.element("td").classes("number"):
         ui.link(market.job_id[:8], f"/jobs/{market.job_id}")
-    with ui.element("td").classes("identity"):
-        if stored is None:
-            text("span", "-")
-        else:
-            ui.link(stored.id, f"/configurations/{stored.id}")
 
 
 #: Figures of a row, and how each is written.

@@ -131,9 +131,10 @@ class Trades:
     def _around(self, number: int | None) -> tuple[int, int]:
         """Return the time to look at a trade, or at all."""
         first, last = (0, -1) if number is None else (number - 1, number - 1)
-        margin = MARGIN * self._step
         setup = self._opens + int(self._trades["setup_bar"][first]) * self._step
-        return setup - margin, int(self._left[last]) + margin
+        left = int(self._left[last])
+        margin = max(MARGIN * self._step, (left - setup) // 50)  # no mark lies on the edge
+        return setup - margin, left + margin
 
     def _words(self, number: int | None) -> str:
         if number is None:
