@@ -10,14 +10,8 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gpu_engine import Advance
+from pipeline import errors
 from pipeline.config import TrainConfig
-from pipeline.errors import (
-    DatabaseAwayError,
-    DatabaseGoneError,
-    NotFoundError,
-    NotStoredError,
-    UserError,
-)
 from pipeline.executors.base import in_words
 from pipeline.results.damage import UNREADABLE
 from pipeline.results.database import Repository
@@ -129,9 +123,9 @@ def _kept(config: TrainConfig, job_id: str, reporter: Reporter) -> Parcel | None
     folder = Path(config.storage.artifacts) / FOLDER / job_id
     try:
         parcel = read_parcel(folder)
-    except NotFoundError:
+    except errors.NotFoundError:
         return None
-    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
+    except (errors.UserError, OSError, ValueError, KeyError, TypeError) as error:
         reporter.note(f"A result that was kept is not used: {in_words(error)}")
         return None
     request, row = (job_id, jsonable(description(config))), parcel.configuration
@@ -157,7 +151,7 @@ def guard(repository: Repository, job_id: str) -> Iterator[None]:
             repository.jobs.cancel(job_id)
         raise
     except BaseException as error:  # SystemExit too: what Rich raises when its reader has gone
-        if isinstance(error, DatabaseAwayError):
+        if isinstance(error, errors.DatabaseAwayError):
             repository.patience.shorten(0)
         with suppress(*_UNWRITABLE):
             repository.jobs.fail(job_id, sentence(error))
@@ -221,12 +215,12 @@ class _Recorded:
             yield
         except SQLAlchemyError:
             pass
-        except (DatabaseGoneError, UnknownIdError, IllegalTransitionError) as error:
+        except (errors.DatabaseGoneError, UnknownIdError, IllegalTransitionError) as error:
             said = sentence(error)
             if isinstance(error, IllegalTransitionError):
                 said = ended_elsewhere(self._repository, self._job_id, error)
                 if not self._goes_on or error.status == "cancelled":
-                    raise NotStoredError(said) from None
+                    raise errors.NotStoredError(said) from None
             if not self._is_gone:
                 self._reporter.note(f"{said} The training goes on, and its result will be kept.")
             self._is_gone = True

@@ -10,13 +10,7 @@ import numpy as np
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
 from pipeline.market_data.store.atomic_files import replace_text
-from pipeline.results.artifacts import (
-    ArtifactSet,
-    DailySeries,
-    NullDistribution,
-    ScoreSummary,
-    ScoreSurface,
-)
+from pipeline.results import artifacts
 from pipeline.results.document import build_document
 from pipeline.results.drawn_trials import DrawnTrials
 from pipeline.results.jsonable import dumps, jsonable
@@ -136,16 +130,18 @@ def configuration_of(
     return replace(configuration, circuit_breakers=document["circuit_breakers"], document=document)
 
 
-def artifacts_of(trained: TrainingResult) -> ArtifactSet:
+def artifacts_of(trained: TrainingResult) -> artifacts.ArtifactSet:
     """Make the artifacts of a run that has a configuration to store."""
     candles, validation = trained.market.candles, trained.validation
     assert trained.in_sample_daily is not None, "a configuration has an in-sample series"
     scores = None
     if trained.surface is not None:
-        scores = ScoreSurface(trained.axes, trained.surface)
-    return ArtifactSet(
-        in_sample=DailySeries(candles.calendar(validation.final.window), trained.in_sample_daily),
-        out_of_sample=DailySeries(
+        scores = artifacts.ScoreSurface(trained.axes, trained.surface)
+    return artifacts.ArtifactSet(
+        in_sample=artifacts.DailySeries(
+            candles.calendar(validation.final.window), trained.in_sample_daily
+        ),
+        out_of_sample=artifacts.DailySeries(
             validation.day,
             validation.daily,
             validation.closed_daily,
@@ -169,22 +165,22 @@ def _trials(trained: TrainingResult) -> DrawnTrials | None:
     return DrawnTrials(named, {"score": trials.scores, **trials.metrics})
 
 
-def _summary(trained: TrainingResult) -> ScoreSummary | None:
+def _summary(trained: TrainingResult) -> artifacts.ScoreSummary | None:
     summary = trained.validation.final.summary
     if summary is None:
         return None
     names = list(trained.axes)
     pairs = {(names[a], names[b]): table for (a, b), table in summary.pairs.items()}
-    return ScoreSummary(trained.axes, summary.index, summary.score, pairs)
+    return artifacts.ScoreSummary(trained.axes, summary.index, summary.score, pairs)
 
 
-def _null(evidence: Evidence) -> NullDistribution | None:
+def _null(evidence: Evidence) -> artifacts.NullDistribution | None:
     reality, year = evidence.reality_check, math.sqrt(DAYS_PER_YEAR)
     tested = reality is not None and reality.statistic is not None
     drawn: dict[str, Float] = {kind: test.top for kind, test in evidence.surrogates.items()}
     if not (tested or drawn):
         return None
-    return NullDistribution(
+    return artifacts.NullDistribution(
         observed=evidence.search.get("best_active_sharpe_ratio"),
         maxima=reality.maxima * year if reality is not None else np.empty(0),
         best=evidence.search["top_sharpe_ratio"] if drawn else None,

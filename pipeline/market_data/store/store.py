@@ -27,18 +27,7 @@ from filelock import FileLock, Timeout
 from gpu_engine import Float
 from pipeline.cli.console import Note
 from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
-from pipeline.market_data.raw import (
-    R,
-    RawCandles,
-    Rows,
-    Span,
-    clipped,
-    concatenate,
-    empty,
-    first_of_each,
-    uncovered,
-    united,
-)
+from pipeline.market_data import raw
 from pipeline.market_data.store import month
 from pipeline.market_data.store.atomic_files import (
     MOVES,
@@ -59,7 +48,7 @@ from pipeline.market_data.store.month import DamagedError, MonthRecord
 
 #: What one request brought: rows of shape (n, columns) in the order of their kind's columns, and
 #: the span that they answer.
-Page = tuple[Float, Span]
+Page = tuple[Float, raw.Span]
 
 MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
 
@@ -71,7 +60,7 @@ MOVES_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Stored(Generic[R]):
+class Stored(Generic[raw.R]):
     """Rows of one market by time, and the spans for which the exchange was asked.
 
     Attributes
@@ -84,37 +73,37 @@ class Stored(Generic[R]):
         Damage that `load` found and what became of it: sentences a person must read.
     """
 
-    rows: R
-    answered: tuple[Span, ...]
+    rows: raw.R
+    answered: tuple[raw.Span, ...]
     notes: tuple[str, ...] = ()
 
-    def missing(self, start: int, end: int) -> list[Span]:
+    def missing(self, start: int, end: int) -> list[raw.Span]:
         """Return the parts of ``[start, end)`` that were never answered, oldest first."""
-        return uncovered((start, end), self.answered)
+        return raw.uncovered((start, end), self.answered)
 
-    def add(self, pages: Iterable[Page]) -> Stored[R]:
+    def add(self, pages: Iterable[Page]) -> Stored[raw.R]:
         """Add the pages' rows; a row of a time that is already here replaces the old one."""
         pages = list(pages)
         rows = type(self.rows).of(np.concatenate([rows for rows, _ in pages]))
         return self.overlay(rows, (span for _, span in pages))
 
-    def overlay(self, rows: R, answered: Iterable[Span]) -> Stored[R]:
+    def overlay(self, rows: raw.R, answered: Iterable[raw.Span]) -> Stored[raw.R]:
         """Put ``rows``, which answer for ``answered``, in the place of those of their time.
 
         Of those of one time in ``rows`` the first counts.
         """
-        both = first_of_each(concatenate([rows, self.rows], type(rows)))
-        return replace(self, rows=both, answered=united((*self.answered, *answered)))
+        both = raw.first_of_each(raw.concatenate([rows, self.rows], type(rows)))
+        return replace(self, rows=both, answered=raw.united((*self.answered, *answered)))
 
-    def between(self, start: int, end: int) -> R:
+    def between(self, start: int, end: int) -> raw.R:
         """Return the rows of ``[start, end)``."""
         first, after = np.searchsorted(self.rows.timestamp, (start, end))
         return self.rows.take(slice(first, after))
 
 
-StoredCandles = Stored[RawCandles]
+StoredCandles = Stored[raw.RawCandles]
 
-EMPTY = StoredCandles(empty(RawCandles), ())
+EMPTY = StoredCandles(raw.empty(raw.RawCandles), ())
 
 
 def candle_path(store_dir: Path, exchange: str, symbol: str, timeframe: str) -> Path:
@@ -211,10 +200,10 @@ def _writable(folder: Path) -> Iterator[None]:
 
 def load(path: Path, writable: bool = True) -> StoredCandles:
     """Read all that the store has of a market's candles (`load_rows`)."""
-    return load_rows(path, RawCandles, writable)
+    return load_rows(path, raw.RawCandles, writable)
 
 
-def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
+def load_rows(path: Path, kind: type[raw.R], writable: bool = True) -> Stored[raw.R]:
     """Read all that the store has of one kind of rows, in the folder ``path``; it may be nothing.
 
     Every month is checked against its hashes. A damaged one is renamed and named in the notes. Its
@@ -237,7 +226,7 @@ def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
     with _writable(path):
         if writable:
             sweep(path)
-        parts: list[R] = []
+        parts: list[raw.R] = []
         answered = [*former_answers(path), *empty_beginning(path)]
         notes: list[str] = []
         files = month_files(path)
@@ -256,7 +245,7 @@ def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
                 rows, record = content
                 parts.append(rows)
                 answered.extend(record.answered)
-    return Stored(concatenate(parts, kind), united(answered), tuple(notes))
+    return Stored(raw.concatenate(parts, kind), raw.united(answered), tuple(notes))
 
 
 def month_files(path: Path) -> list[Path]:
@@ -277,21 +266,21 @@ def month_files(path: Path) -> list[Path]:
     return sorted(file for file in path.glob("*.parquet") if MONTH_FILE.fullmatch(file.name))
 
 
-def _read(file: Path, kind: type[R]) -> tuple[R, MonthRecord] | DamagedError:
+def _read(file: Path, kind: type[raw.R]) -> tuple[raw.R, MonthRecord] | DamagedError:
     try:
         return month.read_month(file, kind)
     except DamagedError as error:
         return error
 
 
-def read_without_lock(path: Path, start: int, end: int, kind: type[R]) -> R:
+def read_without_lock(path: Path, start: int, end: int, kind: type[raw.R]) -> raw.R:
     """Read the months of a folder that touch ``[start, end)``, for readers that never write.
 
     The holder of the lock may be fetching for hours, and every month is replaced in one step, so
     each is read whole. A month that is damaged, just went away or cannot be opened is left out;
     the market's own next fetch reports it.
     """
-    parts: list[R] = []
+    parts: list[raw.R] = []
     for file in month_files(path):
         first, after = month.month_span(file.stem)
         if first < end and start < after:
@@ -299,12 +288,12 @@ def read_without_lock(path: Path, start: int, end: int, kind: type[R]) -> R:
                 parts.append(month.read_month(file, kind)[0])
             except (DamagedError, OSError):
                 continue
-    return concatenate(parts, kind)
+    return raw.concatenate(parts, kind)
 
 
 def stored_elsewhere(
     store_dir: Path, exchange: str, symbol: str, timeframe: str, start: int, end: int
-) -> dict[str, RawCandles]:
+) -> dict[str, raw.RawCandles]:
     """Read the candles of ``symbol`` at other exchanges in the months that touch ``[start, end)``.
 
     Returns
@@ -316,13 +305,13 @@ def stored_elsewhere(
     for folder in sorted(Path(store_dir).glob("*/")):
         if folder.name != exchange:
             market = candle_path(store_dir, folder.name, symbol, timeframe)
-            candles = read_without_lock(market, start, end, RawCandles)
+            candles = read_without_lock(market, start, end, raw.RawCandles)
             if len(candles):
                 elsewhere[folder.name] = candles
     return elsewhere
 
 
-def save(path: Path, stored: Stored[R], source: str) -> None:
+def save(path: Path, stored: Stored[raw.R], source: str) -> None:
     """Make the store what ``stored`` is: write the months that changed.
 
     All are written beside their places first: where the disk has no room for one, no month is
@@ -350,7 +339,7 @@ def save(path: Path, stored: Stored[R], source: str) -> None:
         names = month.month_names(stored.rows.timestamp, spans)
         for name in names:
             span = month.month_span(name)
-            answered = clipped(spans, span)
+            answered = raw.clipped(spans, span)
             _save_month(path / f"{name}.parquet", stored.between(*span), answered, source, put)
         for file in month_files(path):
             if file.stem not in names:
@@ -358,7 +347,9 @@ def save(path: Path, stored: Stored[R], source: str) -> None:
         put(path / FORMER_MANIFEST, None)
 
 
-def _save_month(file: Path, rows: Rows, answered: tuple[Span, ...], source: str, put: Put) -> None:
+def _save_month(
+    file: Path, rows: raw.Rows, answered: tuple[raw.Span, ...], source: str, put: Put
+) -> None:
     """Write the month's file unless it holds just that."""
     old = month.read_record(file)
     digest = month.content_hash(rows)
