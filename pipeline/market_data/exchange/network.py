@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 #: Variables that name a file of certificates, the first that is set: of Requests, curl and OpenSSL.
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-
 
 #: Kinds of proxies that Requests knows; with an h or an a the proxy looks the host's name up.
 KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
@@ -78,7 +78,7 @@ def _readable(path: Path, origin: str) -> str:
     """Return a path of certificates that OpenSSL can read."""
     try:
         if not path.is_dir():
-            ssl.create_default_context(cafile=str(path))
+            _load(str(path), path.stat().st_mtime_ns)
     except OSError as error:  # what is no certificate is an ssl.SSLError, which is an OSError
         reason = "it holds no certificate in PEM" if error.filename is None else error.strerror
         if isinstance(error, FileNotFoundError):
@@ -88,6 +88,11 @@ def _readable(path: Path, origin: str) -> str:
             " that sign certificates here."
         ) from None
     return str(path)
+
+
+@lru_cache(maxsize=4)  # some twenty milliseconds, which each webhook would take anew
+def _load(path: str, changed: int) -> None:
+    ssl.create_default_context(cafile=path)
 
 
 def new_session(network: Network) -> requests.Session:
