@@ -5,6 +5,7 @@ import io
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,10 +129,11 @@ def _figures(
     )
 
 
+@cache
 def _count(path: Path) -> tuple[int, int, int]:
     """Lines, lines of code, and lines of code that import."""
     text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    nodes = list(ast.walk(ast.parse(text)))
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     code = {
         line
@@ -139,14 +141,14 @@ def _count(path: Path) -> tuple[int, int, int]:
         if token.type not in _FILLERS
         for line in range(token.start[0], token.end[0] + 1)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 code -= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
     imports = {
         line
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, _IMPORTS)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
