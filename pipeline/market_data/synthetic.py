@@ -158,11 +158,8 @@ class _Level:
     def update(self, bar: int, lows: list[float]) -> None:
         """Take the lows up to that of ``bar``, which closed: the last one is new."""
         low = lows[bar - SWING] if bar >= 2 * SWING else inf
-        if (
-            low < lows[-1]  # half of them go no further
-            and low < min(lows[-SWING:])
-            and low < min(lows[-2 * SWING - 1 : -SWING - 1])
-        ):
+        # Half of them go no further than the first comparison.
+        if low < lows[-1] and low < min(lows[-SWING:] + lows[-2 * SWING - 1 : -SWING - 1]):
             swings = self._swings
             while swings and swings[-1][1] >= low:
                 swings.pop()

@@ -81,8 +81,6 @@ def _readable(path: Path, origin: str) -> str:
             _load(str(path), path.stat().st_mtime_ns)
     except OSError as error:  # what is no certificate is an ssl.SSLError, which is an OSError
         reason = "it holds no certificate in PEM" if error.filename is None else error.strerror
-        if isinstance(error, FileNotFoundError):
-            reason = "there is no such file"
         raise UserError(
             f"{origin}={path} cannot be used: {reason}. It must name a PEM file of the authorities"
             " that sign certificates here."

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
@@ -142,7 +142,9 @@ class StoredSeries:
         return days if level == DAY_MS else _join(days.candles, days.bars, DAY_MS, level)
 
     def _from_months(self, level: int) -> Candlesticks:
-        join = partial(self._joined, level=level)
+        def join(file: Path, rows: tuple[int, int]) -> Candlesticks:
+            return joined(_month(file).take(slice(*rows)), self._step, level)
+
         with ThreadPoolExecutor(2) as threads:
             parts = list(threads.map(join, self._files, self._within))
         return _join(
@@ -151,9 +153,6 @@ class StoredSeries:
             self._step,
             level,
         )
-
-    def _joined(self, file: Path, rows: tuple[int, int], level: int) -> Candlesticks:
-        return joined(_month(file).take(slice(*rows)), self._step, level)
 
 
 @lru_cache(maxsize=8)  # ten years of days take 0.2 MB
