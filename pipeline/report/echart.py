@@ -22,6 +22,8 @@ _DASHES = {"solid": "solid", "dash": "dashed", "dot": [2, 2], "dashdot": [8, 3, 
 _COLUMNS = ("x", "y", "text", "base", "customdata")
 #: Of days of a few weeks each label says the month: that of a month may be hidden.
 _LABELS = {"date": {"formatter": {"month": "{MMM}", "day": "{d} {MMM}"}}}
+#: Names of a legend above which no colour tells all lines.
+_MANY = 8
 #: Pixels of a row of the legend, and of a letter and a mark in it.
 _ROW, _LETTER, _MARK = 22, 7, 45
 #: Figures of this width at most, px, give a legend rows as if it had the second.
@@ -84,6 +86,8 @@ def option(drawn: Figure) -> dict[str, Any]:
         axes = {"xAxisIndex": place, "yAxisIndex": names.index(_on(trace))}
         series, rows = _series(trace, made["series"], layout)
         series |= axes | {"name": trace.get("name", ""), "emphasis": {"disabled": True}}
+        if len(listed) > _MANY:  # the line that is pointed at, or its name, stands out
+            series |= {"emphasis": {"focus": "series"}, "triggerLineEvent": True}
         made["series"].append(series | {"data": rows})
     if shapes := layout.get("shapes"):
         made["series"][0]["markArea"] = _areas(shapes, layout.get("annotations", ()))

@@ -16,11 +16,8 @@ from pipeline.validation.wording import of_combination, setting
 
 #: Combinations whose equity is drawn.
 TEN = 10
-#: Lines of these, each of 3:1 contrast with both backgrounds.
-_LINES = (
-    *("#3f85d6", "#c9731f", "#23966c", "#d6515a", "#8a7bd8"),
-    *("#8c7f1e", "#2b95a8", "#c0589b", "#6f8f2f", "#a9744f"),
-)
+#: Lines of these, each of 3:1 contrast with both backgrounds; dotted where they come again.
+_LINES = ("#3f85d6", "#c9731f", "#23966c", "#d6515a", "#8a7bd8")
 _SEEN = "rgba(201, 115, 31, 0.13)"
 
 
@@ -28,7 +25,7 @@ def equity_of_best(best: Best, again: Replay) -> Figure:
     """Return the net profit of the ten best, day by day, on the days of the search and the others.
 
     Each part begins at zero: before the search's days, on them, after them. The stored combination
-    is among the lines, and holding the market.
+    is among the lines, and holding the market. The best and the stored one are thick.
     """
     rows = list(range(min(TEN, len(best.rows))))
     rows += [i for i, row in enumerate(best.rows) if row == best.stored and i not in rows]
@@ -37,11 +34,12 @@ def equity_of_best(best: Best, again: Replay) -> Figure:
     for place, row in enumerate(rows):
         stored = best.rows[row] == best.stored
         name = f"rank {best.rank[row]:,}" + (" (stored)" if stored else "")
-        line = {"color": _LINES[place % len(_LINES)], "width": 1}
+        line = {"color": _LINES[place % len(_LINES)], "width": 3 if place == 0 else 1.5}
+        line |= {"dash": "dot"} if place >= len(_LINES) else {}
         if stored:
             line = {"color": FOUND, "width": 3}
         data.append(_line(name, line, [(p.day, p.daily[row]) for p in parts]))
-    line = {"color": MUTED, "width": 2, "dash": "dot"}
+    line = {"color": MUTED, "width": 2, "dash": "dash"}
     data.append(_line("holding the market", line, [(p.day, p.hold) for p in parts]))
     first, last = dates(np.array([again.seen.day[0], again.seen.day[-1] + 1], np.int32))
     days = {"xref": "x", "yref": "paper", "x0": first, "x1": last, "y0": 0, "y1": 1}
