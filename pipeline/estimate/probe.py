@@ -206,7 +206,7 @@ def power_note(traded: TradeFrequency, test_days: float, all_test_days: float, s
     busy = round(traded.busy * all_test_days)
     needed = least_trades_needed(step_ms)
     clauses = list(_clauses(total, busy, needed)) or ["enough for every stage"]
-    if needed <= busy < MOST_TRADES_NEEDED:
+    if needed <= total < MOST_TRADES_NEEDED:
         clauses.append(f"MATURE may ask for up to {MOST_TRADES_NEEDED}, as the record needs")
     return f"about {plural(window, 'trade')} a window, {total:,} in all: {'; '.join(clauses)}"
 
@@ -219,7 +219,10 @@ def _clauses(total: int, busy: int, needed: int) -> Iterator[str]:
         # Failing a gate of DISCOVERY holds a configuration there; those of MATURE lift it there.
         beyond = gate.stage if gate.stage == "MATURE" else f"more than {gate.stage}"
         outcome = "only for busy combinations" if at_best.passed else "out of reach"
-        yield f"{beyond} ({_WORDS[gate.comparison]} {gate.threshold:g}) is {outcome}"
+        asked = f"{_WORDS[gate.comparison]} {gate.threshold:g}"
+        if gate.stage == "MATURE" and needed < MOST_TRADES_NEEDED:
+            asked += f", up to {MOST_TRADES_NEEDED} as the record needs"
+        yield f"{beyond} ({asked}) is {outcome}"
 
 
 def _gates(trades: int, needed: int) -> list[Gate]:

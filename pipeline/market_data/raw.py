@@ -167,8 +167,8 @@ def clipped(spans: Iterable[Span], to: Span) -> tuple[Span, ...]:
     return tuple((start, end) for start, end in cut if start < end)
 
 
-def check_rows(raw: RawCandles, source: str) -> None:
-    """Refuse rows that no candle can be.
+def check_rows(raw: RawCandles, source: str, above: int | None = None) -> None:
+    """Refuse rows that no candle can be; ``above`` are the lines above them in a text file.
 
     Raises
     ------
@@ -182,12 +182,12 @@ def check_rows(raw: RawCandles, source: str) -> None:
     _check_milliseconds(raw.timestamp, source)
     for name in (*PRICES, "volume"):
         column = getattr(raw, name)
-        _refuse(raw, name, ~np.isfinite(column), "must be a finite number", source)
+        _refuse(raw, name, ~np.isfinite(column), "must be a finite number", source, above)
         if name == "volume":
-            _refuse(raw, name, column < 0.0, "must not be negative", source)
+            _refuse(raw, name, column < 0.0, "must not be negative", source, above)
         else:
-            _refuse(raw, name, column <= 0.0, "must be above 0", source)
-    _refuse(raw, "high", raw.high < raw.low, "must not be below low", source)
+            _refuse(raw, name, column <= 0.0, "must be above 0", source, above)
+    _refuse(raw, "high", raw.high < raw.low, "must not be below low", source, above)
 
 
 def contradictory(raw: RawCandles) -> Bool:
@@ -197,14 +197,17 @@ def contradictory(raw: RawCandles) -> Bool:
     return violation
 
 
-def _refuse(raw: RawCandles, name: str, bad: Bool, rule: str, source: str) -> None:
+def _refuse(
+    raw: RawCandles, name: str, bad: Bool, rule: str, source: str, above: int | None
+) -> None:
     if not bad.any():
         return
     row = int(np.argmax(bad))
     more = int(bad.sum()) - 1
+    place = f"row {row + 1}" if above is None else f"line {above + row + 1} of the file"
     raise UserError(
         f"{source}: {name} is {getattr(raw, name)[row]:g} at {utc(int(raw.timestamp[row]))} "
-        f"(row {row + 1}{f', and {more} more' if more else ''}); it {rule}. "
+        f"({place}{f', and {more} more' if more else ''}); it {rule}. "
         "Mend or remove such rows; a missing candle is filled, a wrong one is not."
     )
 

@@ -43,16 +43,20 @@ def test_the_note_names_the_stages_that_so_many_trades_do_not_reach(typical, bus
 @pytest.mark.parametrize(
     ("busy", "note"),
     [
-        (0.2, "MATURE (at least 50) is out of reach"),
-        (0.25, "MATURE (at least 50) is only for busy combinations; MATURE may ask for up to 101,"
-         " as the record needs"),
-        (0.5, "MATURE (at least 50) is only for busy combinations"),
+        (0.2, "is out of reach"),
+        (0.25, "is only for busy combinations"),
+        (0.5, "is only for busy combinations"),
     ],
 )  # fmt: skip
 def test_long_candles_need_fewer_trades_for_mature(busy, note):
     """Validation rules §6.10: as many as the record needs, 50 at least."""
     said = power_note(traded(0.15, busy), 30, 240, HOUR)
-    assert said == f"about 4 trades a window, 36 in all: {note}"
+    mature = "MATURE (at least 50, up to 101 as the record needs)"
+    assert said == f"about 4 trades a window, 36 in all: {mature} {note}"
+    enough = power_note(traded(0.3, busy), 30, 240, HOUR)
+    assert enough.endswith(
+        "enough for every stage; MATURE may ask for up to 101, as the record needs"
+    )
 
 
 def test_nothing_admissible_is_said():

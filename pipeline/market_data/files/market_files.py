@@ -208,7 +208,8 @@ def _closed(
 ) -> Iterator[_Table]:
     """Yield the candles of a file that have closed, if there are any."""
     member, step = content.member, timeframe_ms(request.timeframe)
-    check_rows(raw, str(member))
+    layout = None if content.trades else content.layout
+    check_rows(raw, str(member), None if layout is None else layout.skip)
     ahead = raw.timestamp > now + CLOCK_ERROR_MS
     if ahead.any():
         last = utc(int(raw.timestamp.max()))

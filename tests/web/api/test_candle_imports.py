@@ -301,7 +301,7 @@ def test_what_no_candle_can_be_is_refused_and_nothing_is_written(
     refused = send(client, csv(altered(**figures)), write=True)
     assert refused.status_code == 422
     assert said in refused.json()["detail"]
-    assert "2023-01-01 03:00 UTC (row 4)" in refused.json()["detail"]
+    assert "2023-01-01 03:00 UTC (line 5 of the file)" in refused.json()["detail"]
     assert not folder(store).exists()
 
 
