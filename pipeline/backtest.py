@@ -65,6 +65,7 @@ def _show_trades(
     console: Console, candles: Candles, trades: NDArray[Any], most: int | None
 ) -> None:
     from gpu_engine import REASONS
+    from pipeline.validation.wording import percent
 
     last = trades if most is None else trades[-most:]
     rows = [
@@ -75,7 +76,7 @@ def _show_trades(
             utc(int(candles.timestamp[trade["exit_bar"]])),
             f"{trade['exit']:.8g}",
             REASONS[trade["reason"]],
-            f"{trade['ret']:+.3%}",
+            percent(trade["ret"]),
         )
         for trade in last
     ]

@@ -73,12 +73,14 @@ def _checked(config: CheckConfig, console: Console) -> CheckReport:
 
 
 def _show(console: Console, report: CheckReport, market: str) -> None:
+    from pipeline.validation.wording import percent
+
     console.print(
         f"{report.strategy} on {market}: {report.tables:,} tables, {report.rows:,} signals,"
         f" {report.bars:,} candles, {1000 * report.seconds:.1f} ms a table"
     )
     rows = [
-        (f"{f.parameter}={f.value}", f"{f.trades_a_year:,.1f}", f"{f.net_profit:+.1%}")
+        (f"{f.parameter}={f.value}", f"{f.trades_a_year:,.1f}", percent(f.net_profit))
         for f in report.frequencies
     ]
     title = "How often it trades at each value, the others at their middle"

@@ -111,7 +111,7 @@ def _show_markets(
 
 
 def _fee(fee: float | None) -> str:
-    return "unknown" if fee is None else f"{100 * fee:.4g}%"
+    return "unknown" if fee is None else f"{100 * fee:.4g} %"
 
 
 def _print_json(console: Console, values: dict[str, Any]) -> None:

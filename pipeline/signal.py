@@ -82,7 +82,7 @@ def _configurations(repository: Repository, ids: Sequence[str]) -> list[Configur
 def _show(console: Console, made: Sequence[Signal]) -> None:
     """Show a table of what is held and done, then each in words."""
     from pipeline.live.signal import sentence
-    from pipeline.validation.wording import marked
+    from pipeline.validation.wording import marked, whole_percent
 
     rows = [
         (
@@ -92,7 +92,7 @@ def _show(console: Console, made: Sequence[Signal]) -> None:
             "-" if signal.candle is None else f"{signal.candle.closed:%Y-%m-%d %H:%M}",
             "-" if signal.position is None else signal.position.side,
             signal.action or "refused",
-            f"{signal.size:.0%}",
+            whole_percent(signal.size),
         )
         for signal in made
     ]
@@ -109,7 +109,7 @@ def _show(console: Console, made: Sequence[Signal]) -> None:
     for signal in made:
         console.print(f"{signal.id}: {sentence(signal)}")
     if any(signal.size == 0.0 and signal.refusal is None for signal in made):
-        console.print("Size 0%: on paper alone; its stage allows no money (docs/live.md).")
+        console.print("Size 0 %: on paper alone; its stage allows no money (docs/live.md).")
 
 
 if __name__ == "__main__":

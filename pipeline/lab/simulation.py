@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.lab.evaluation import make_evaluator
 from pipeline.lab.strategy import strategy_of, values_of
 from pipeline.search import make_space
+from pipeline.validation.wording import percent, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +46,9 @@ class Backtest:
     def _repr_html_(self) -> str:
         figures = self.metrics
         return (
-            f"<p><b>{len(self.trades)} trades</b>, net profit {figures['net_profit']:+.1%}, Sharpe"
-            f" ratio {figures['sharpe_ratio']:.2f}, largest drawdown"
-            f" {figures['max_drawdown']:.1%}</p>{self.trades.tail().to_html(index=False)}"
+            f"<p><b>{len(self.trades)} trades</b>, net profit {percent(figures['net_profit'])},"
+            f" Sharpe ratio {figures['sharpe_ratio']:.2f}, largest drawdown"
+            f" {share(figures['max_drawdown'])}</p>{self.trades.tail().to_html(index=False)}"
         )
 
 

@@ -89,7 +89,7 @@ def test_a_pattern_leaves_some_out(okx, listed, pattern, symbols):
 def test_a_person_reads_the_word_to_type(okx, listed):
     status, out, _ = listed("okx", "DOGE/*")
     assert status == 0
-    assert "0.15%" in out
+    assert "0.15 %" in out
     assert "market=okx:DOGE/USDT:1h" in out
 
 
