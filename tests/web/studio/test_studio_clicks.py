@@ -161,7 +161,7 @@ def test_a_sweep_shows_every_market_in_its_figures(watched):
     page.locator("#discoveries svg").first.wait_for()
     page.locator("#sharpe svg text", has_text="SOL/USDT").first.wait_for()
     drawn = page.locator("#sharpe svg text").all_text_contents()
-    rows = page.locator("table.cards tbody th").all_text_contents()
+    rows = page.locator("table.cards tbody th a").all_text_contents()
     markets = [f"binance:{base}/USDT:1h" for base in ("BTC", "ETH", "SOL")]
     assert sorted(rows) == sorted(word for word in drawn if word in markets) == markets
     assert page.get_by_role("note").text_content().startswith("SYNTHETIC")
