@@ -44,7 +44,7 @@ class Estimate:
 
     def refuse(self, sentences: Sequence[str]) -> None:
         """Show why there is none."""
-        self._brief.set_text("Off: the reason stands in place of the estimate.")
+        self._brief.set_text("Off: the reason is under What it takes.")
         self._body.clear()
         with self._body:
             for line in sentences:
