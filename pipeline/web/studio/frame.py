@@ -174,8 +174,9 @@ class Theme:
         self._name: ThemeName = "dark" if chosen == "dark" else "light"
         self._mode = ui.dark_mode((chosen == "dark") if self._is_chosen else None)
         self._drawn: list[ui.plotly] = []
-        script = (files("pipeline.web.studio") / "figures.js").read_text("utf-8")
-        ui.add_head_html(f"<script>{script}</script>")
+        for name in ("figures.js", "candles.js"):  # before any chart that names what is in them
+            script = (files("pipeline.web.studio") / name).read_text("utf-8")
+            ui.add_head_html(f"<script>{script}</script>")
 
     async def name(self) -> ThemeName:
         """Return which theme is shown, asking the browser where nothing was chosen."""

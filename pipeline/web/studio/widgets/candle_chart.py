@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from typing import Any
 
 from nicegui import context, ui
@@ -62,8 +61,6 @@ class CandleChart:
         self._wanted: tuple[int, int] | None = None
         self._busy = False
         self._chart: ui.echart | None = None
-        script = (files("pipeline.web.studio") / "candles.js").read_text("utf-8")
-        ui.run_javascript(script)  # once more on a page does no harm
         self._status = sentence("Loading the candles …", "soft").props("role=status")
         self.place = ui.element("div").classes("candles")
         self.place.props(f'tabindex=0 role=group aria-label="{label}"')
