@@ -150,6 +150,8 @@ def _too_little(config: TrainConfig, complaint: str) -> str:
     from pipeline.market_data.exchange.fetching import WAY_OUT, WAYS_OUT
 
     exchange, timeframe = config.market.exchange, config.market.timeframe
+    if exchange.history_candles is None:
+        return f"{config.market.id}: {complaint}"
     way_out = WAYS_OUT.get(exchange.ccxt_id or "", WAY_OUT)
     return (
         f"{config.market.id}: {exchange.name} serves its newest {exchange.history_candles} candles"

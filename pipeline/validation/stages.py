@@ -162,8 +162,8 @@ def beats_luck(gates: Iterable[Gate]) -> Answer:
     if not search.passed or (counted is not None and counted.passed is False):
         return "no"
     alpha = judged.get("alpha_p")
-    if not failed and alpha is not None and alpha.passed is False and alpha.value is None:
-        return "not tested"
+    if alpha is not None and alpha.passed is False:  # it may be the market's luck
+        return "not tested" if alpha.value is None and not failed else "in part"
     return "yes" if all(gate.passed for gate in others) else "in part"
 
 

@@ -1,10 +1,12 @@
 """A store is valid wherever the writing is cut off: at every step, and by SIGKILL at any moment."""
 
 import errno
+import json
 import shutil
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -137,13 +139,65 @@ def test_who_has_no_lock_reads_all_months_old_or_all_new(killed_at, tmp_path):
 def test_who_has_no_lock_waits_for_a_living_save_only_a_moment(tmp_path, monkeypatch):
     path = tmp_path / "market" / "1d"
     save(path, OLD, "old")
-    (path / "_moves.json").write_text('{"2023-01.parquet": ".2023-01.parquet.tmp"}')
+    digest = sha256((path / "2023-01.parquet").read_bytes()).hexdigest()
+    (path / "_moves.json").write_text(json.dumps({"2023-01.parquet": digest}))
     monkeypatch.setattr("pipeline.market_data.store.store.MOVES_WAIT_S", 0.02)
     with locked(path):
         assert len(month_files(path)) == 5
         assert (path / "_moves.json").exists()
     assert len(month_files(path)) == 5
     assert not (path / "_moves.json").exists()
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "",
+        '{"2023-0',
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"2023-01.parquet": 3}',
+        '{"2023-01.parquet": "00"}',
+        '{"2023-02.parquet": null, "2029-01.parquet": "00"}',
+        '{"../../mine.txt": null}',
+        '{"/mine.txt": null}',
+        '{"\\u0000x": null}',
+        '{"..": null}',
+        '{"": null}',
+    ],
+)
+def test_a_list_of_moves_that_cannot_be_followed_moves_nothing_and_is_told(tmp_path, listed):
+    path, mine = tmp_path / "market" / "1d", tmp_path / "mine.txt"
+    save(path, OLD, "old")
+    mine.write_text("mine")
+    (path / "_moves.json").write_text(listed)
+    assert len(month_files(path)) == 5
+    (path / "_moves.json").write_text(listed)
+    stored = load(path)
+    assert_valid(stored, OLD)
+    assert ["_moves.json.damaged-2" in note for note in stored.notes] == [True]
+    assert mine.read_text() == "mine"
+    assert load(path).notes == ()
+
+
+def test_ctrl_c_while_the_list_is_put_in_place_leaves_what_can_be_moved(tmp_path, monkeypatch):
+    path = tmp_path / "market" / "1d"
+    save(path, OLD, "old")
+    new = EMPTY.add([page(40, 70, version=2)])
+    replace = Path.replace
+
+    def interrupted(self, target):
+        moved = replace(self, target)
+        if Path(target).name == "_moves.json":
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(path, new, "new")
+    monkeypatch.undo()
+    assert_valid(load(path), new)
 
 
 def test_a_first_save_cut_off_anywhere_answers_for_what_is_there(killed_at, tmp_path):

@@ -129,6 +129,11 @@ def test_an_undefined_alpha_beats_no_luck(report, beta, undefined):
     assert _alpha(report, 0.1, undefined, 0.01)[0].value == "yes"  # it rides no market
 
 
+def test_what_holding_explains_beats_luck_in_part(report):
+    assert _alpha(report, 0.9, 0.5, 0.01)[0].value == "in part"
+    assert _alpha(report, 0.9, 0.01, 0.01)[0].value == "yes"
+
+
 def test_why_the_search_was_not_tested_is_the_gate_below_it(report):
     """A Sharpe ratio that is too low for MATURE keeps no search from its test."""
     for alpha_p, why in ((0.3, "holding explains"), (None, "alpha is undefined")):

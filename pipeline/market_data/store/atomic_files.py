@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +22,7 @@ _ABANDONED_AFTER = 86_400
 
 #: Lists the moves of `all_or_none` in a folder while they are made; who finds it makes the rest.
 MOVES = "_moves.json"
+_PLAIN = re.compile(r"\w[\w-]*\.\w+")
 
 #: Has a file written by a function of the path to write to; None removes it.
 Put: TypeAlias = Callable[[Path, Callable[[Path], object] | None], None]
@@ -51,14 +53,13 @@ def all_or_none(folder: Path | None = None) -> Iterator[Put]:
         When it cannot be written.
     """
     made: dict[Path, Path | None] = {}
-    begun = False
     if folder is not None:
         finish(folder)
 
     def put(file: Path, write: Callable[[Path], object] | None) -> None:
         made[file] = None
         if write is not None:
-            made[file] = temporary = file.with_name(f".{file.name}.tmp")
+            made[file] = temporary = _beside(file)
             with _disk_named(file):
                 write(temporary)
 
@@ -67,44 +68,71 @@ def all_or_none(folder: Path | None = None) -> Iterator[Put]:
         changes = {f: temporary for f, temporary in made.items() if temporary or f.exists()}
         if folder is not None and len(changes) > 1:
             _write_moves(folder, changes)
-            begun = True
-            finish(folder)
-            return
-        for file, temporary in changes.items():
-            _move(file, temporary)
+        _make(changes)
+        if folder is not None:
+            (folder / MOVES).unlink(missing_ok=True)
     finally:
-        for temporary in filter(None, () if begun else made.values()):
+        listed = folder is not None and (folder / MOVES).exists()
+        for temporary in filter(None, () if listed else made.values()):
             with suppress(OSError):  # where it could not even be begun
                 temporary.unlink(missing_ok=True)
 
 
+def _beside(file: Path) -> Path:
+    return file.with_name(f".{file.name}.tmp")
+
+
 def _write_moves(folder: Path, changes: Mapping[Path, Path | None]) -> None:
     """Have the new files and the list of their moves on the disk, the list last and in one step."""
-    names = {file.name: temporary and temporary.name for file, temporary in changes.items()}
-    draft = folder / f".{MOVES}.tmp"
+    digests = {file.name: temporary and _digest(temporary) for file, temporary in changes.items()}
+    draft = _beside(folder / MOVES)
     with _disk_named(folder / MOVES):
-        draft.write_text(json.dumps(names), "utf-8")
+        draft.write_text(json.dumps(digests), "utf-8")
         for path in (*filter(None, changes.values()), draft):
             _to_disk(path)
         draft.replace(folder / MOVES)
 
 
-def finish(folder: Path) -> None:
-    """Make the moves of a killed `all_or_none` that are not made; for the folder's one writer."""
+def _digest(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
+
+
+def finish(folder: Path) -> Path | None:
+    """Make the moves of a killed `all_or_none` that are not made; for the folder's one writer.
+
+    A list that is damaged, or one of whose files is neither beside its place nor in it, is renamed
+    to the path that is returned: nothing is moved or removed then.
+    """
     moves = folder / MOVES
+    if not moves.exists():
+        return None
     try:
-        names = json.loads(moves.read_bytes())
-    except FileNotFoundError:
-        return
-    for name, temporary in names.items():
-        with suppress(FileNotFoundError):  # it was made
-            _move(folder / name, temporary and folder / temporary)
+        changes = _listed(moves)
+    except (ValueError, RecursionError, FileNotFoundError, IsADirectoryError):
+        return set_aside(moves)
+    _make(changes)
     moves.unlink()
+    return None
 
 
-def _move(file: Path, temporary: Path | None) -> None:
-    with _disk_named(file):
-        file.unlink(missing_ok=True) if temporary is None else temporary.replace(file)
+def _listed(moves: Path) -> dict[Path, Path | None]:
+    """Read the moves that are not made; a ValueError where they cannot all be made."""
+    digests, left = json.loads(moves.read_bytes()), dict[Path, Path | None]()
+    for name, digest in digests.items() if isinstance(digests, dict) else [("", "")]:
+        if not _PLAIN.fullmatch(name):
+            raise ValueError(f"{name} is no file of a store")
+        temporary = _beside(file := moves.with_name(name))
+        if digest is None or temporary.exists():
+            left[file] = None if digest is None else temporary
+        if digest is not None and _digest(left.get(file) or file) != digest:
+            raise ValueError(f"{name} is not what was listed")
+    return left
+
+
+def _make(changes: Mapping[Path, Path | None]) -> None:
+    for file, temporary in changes.items():
+        with _disk_named(file):
+            file.unlink(missing_ok=True) if temporary is None else temporary.replace(file)
 
 
 @contextmanager
@@ -174,11 +202,15 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(folder: Path) -> None:
-    """End what a killed `all_or_none` left behind; only for the folder's one writer."""
-    finish(folder)
+def sweep(folder: Path) -> Path | None:
+    """End what a killed `all_or_none` left behind; only for the folder's one writer.
+
+    Returns what `finish` does.
+    """
+    aside = finish(folder)
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink()
+    return aside
 
 
 def set_aside(file: Path) -> Path:

@@ -68,7 +68,7 @@ def level_name(level: int) -> str:
 class StoredSeries:
     """The candles of a market's folder in ``[start, end)``, read a month at a time.
 
-    Two are equal that read the same rows of the same months, as their ``tag`` says.
+    Two are equal that read the same rows of the same files, which have not been written since.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class StoredSeries:
         self._last: tuple[Path, RawCandles] = Path(), empty(RawCandles)
         self._files: list[Path] = []
         self._within: list[tuple[int, int]] = []  # rows of each month
-        hashes = []
+        hashes, written = [], []
         for file in month_files(folder):
             first, after = month_span(file.stem)
             if not (first < end and start < after):
@@ -99,14 +99,17 @@ class StoredSeries:
             self._files.append(file)
             self._within.append(rows)
             hashes.append(f"{rows} {summary.record.sha256}")
+            now = file.stat()
+            written.append((now.st_ino, now.st_size, now.st_mtime_ns))
         self._ends = list(accumulate((high - low for low, high in self._within), initial=0))
         self.tag = sha256(";".join((str(folder), *hashes)).encode()).hexdigest()[:32]
+        self._same = (self.tag, *written)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, StoredSeries) and self.tag == other.tag
+        return isinstance(other, StoredSeries) and self._same == other._same
 
     def __hash__(self) -> int:
-        return hash(self.tag)
+        return hash(self._same)
 
     def __len__(self) -> int:
         return self._ends[-1]

@@ -55,6 +55,11 @@ MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
 #: Seconds that another process may hold a market before a person is told of the wait.
 QUIET_WAIT_S = 1.0
 
+_UNFINISHED = (
+    "{} cannot be followed and is {} now: a save of several months was killed, and some of them may"
+    " be older than others. Import or fetch them again."
+)
+
 #: Seconds that who has no lock waits for the months that a save moves.
 MOVES_WAIT_S = 1.0
 
@@ -224,11 +229,10 @@ def load_rows(path: Path, kind: type[raw.R], writable: bool = True) -> Stored[ra
             " it. Move it out of this folder, then import it: scripts/fetch market=... import=FILE."
         )
     with _writable(path):
-        if writable:
-            sweep(path)
+        aside = sweep(path) if writable else None
         parts: list[raw.R] = []
         answered = [*former_answers(path), *empty_beginning(path)]
-        notes: list[str] = []
+        notes = [] if aside is None else [_UNFINISHED.format(path / MOVES, aside.name)]
         files = month_files(path)
         with ThreadPoolExecutor() as threads:  # reading and hashing release the interpreter's lock
             months = list(threads.map(partial(_read, kind=kind), files))

@@ -1,10 +1,12 @@
 """Candles and levels that the Studio draws, of generated and of stored candles."""
 
+import shutil
+
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.market_data.raw import came
 from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
@@ -161,3 +163,17 @@ def test_a_stored_market_is_drawn_without_any_configuration(stored, monkeypatch)
     assert (near.level, near.sticks.candles.close.tolist()) == (HOUR, whole.close[5:9].tolist())
     far = candles.chart(market, (FIRST, FIRST + DAYS * DAY), 100)
     assert (far.level, far.sticks.candles.high[0]) == (DAY, whole.high[:24].max())
+
+
+def test_days_that_were_read_are_read_anew_once_their_file_is_another(stored, tmp_path):
+    _, folder = stored
+    copy = shutil.copytree(folder / "var/candles", tmp_path / "candles")
+    candles = CandleService(copy)
+    market, span = candles.market("binance:BTC/USDT:1h"), (FIRST, FIRST + DAYS * DAY)
+    assert candles.chart(market, span, 100).level == DAY
+    month = min(copy.glob("binance/BTC_USDT/1h/20*.parquet"))
+    content = bytearray(month.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    month.write_bytes(content)
+    with pytest.raises(ConflictError, match=f"{month.stem} are damaged"):
+        candles.chart(market, span, 100)
