@@ -54,7 +54,9 @@ class MarketEstimate(Answer):
     bars: int = 0
     memory_bytes: int = 0
     seconds: float = 0.0
-    surrogate_seconds: float = Field(0.0, description="At most, where every other gate holds.")
+    surrogate_seconds: float = Field(
+        0.0, description="At most: where all other gates of VALIDATION hold, the trades aside."
+    )
     expected_trades: float = 0.0
     power_note: str = ""
     out_of_reach: bool = False

@@ -10,9 +10,9 @@ from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
 from pipeline.web.service.estimates import _is_unfit
 from pipeline.web.service.requests import Quality, Random, Risk, TradeCosts, WalkForward
-from pipeline.web.service.starts import MarketEstimate
+from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import linked
-from pipeline.web.studio.widgets.estimate import is_worth_it
+from pipeline.web.studio.widgets.estimate import is_worth_it, taken
 from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
 from pipeline.web.studio.widgets.mistakes import _LABELS
 
@@ -80,6 +80,26 @@ def test_a_market_without_a_trade_to_expect_is_not_worth_a_start(trades, refused
     market = MarketEstimate(market="demo", name="demo", expected_trades=trades, refused=refused)
     assert is_worth_it(market) is worth
     assert not is_worth_it(market.model_copy(update={"unfit": True}))
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "searched", "said"),
+    [(1, 70, "About 6 s, up to 83 s"), (2, 70, "About 6 s, up to 73 s"), (1, 0, "About 6 s")],
+)
+def test_the_time_of_a_start_has_the_surrogates_as_its_bound(concurrent, searched, said):
+    one = MarketEstimate(market="demo", name="demo", seconds=3, surrogate_seconds=searched)
+    rest = dict.fromkeys(("combinations", "evaluations", "memory_bytes"), 1)
+    refused = one.model_copy(update={"refused": "too few"})
+    other = one.model_copy(update={"surrogate_seconds": searched / 10})
+    answer = EstimateAnswer(
+        markets=[one, other, refused],
+        seconds=6,
+        concurrent=concurrent,
+        backend="numba",
+        warnings=[],
+        **rest,
+    )
+    assert taken(answer) == said
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,9 @@ _LISTED = (
 #: Markets of a sweep that the list names.
 _NAMED = 4
 _DISCOVERIES = (
-    "Deciding p-values in order (1 where another gate failed, so that the search was not repeated"
-    " on surrogates, or where nothing was found); all up to the last one below the line of"
-    f" q = {Q_LIMIT:g} are discoveries"
+    "Deciding p-values in order (1 where a gate of VALIDATION other than the number of trades"
+    " failed, so that the search was not repeated on surrogates, or where nothing was found); all"
+    f" up to the last one below the line of q = {Q_LIMIT:g} are discoveries"
 )
 
 

@@ -71,7 +71,6 @@ class TrainingForm:
                         "bayesian": requests.Bayesian,
                     },
                     meanings(OptimizerConfig),
-                    "method",
                     self.changed,
                 )
             with _part("Windows"):
@@ -83,7 +82,6 @@ class TrainingForm:
                         "train_test_split": requests.TrainTestSplit,
                     },
                     meanings(ValidationConfig),
-                    "method",
                     self.changed,
                 )
             with _part("History"):
@@ -256,22 +254,15 @@ class Choice:
     Parameters
     ----------
     models : mapping of str to type of BaseModel
-        By the word that chooses each.
+        By the word that chooses each, which its field ``method`` holds.
     sentences : mapping of str to str
         When to take which.
-    word : str
-        The models' field that holds the word.
     """
 
     def __init__(
-        self,
-        name: str,
-        models: dict[str, type[BaseModel]],
-        sentences: dict[str, str],
-        word: str,
-        changed: Any,
+        self, name: str, models: dict[str, type[BaseModel]], sentences: dict[str, str], changed: Any
     ) -> None:
-        self._models, self._sentences, self._word = models, sentences, word
+        self._models, self._sentences = models, sentences
         self._name, self._changed = name, changed
         self._chosen = ui.radio(
             {key: key.replace("_", " ") for key in models},
@@ -283,7 +274,7 @@ class Choice:
         self._fields: dict[str, Fields] = {}
         for key, model in models.items():
             with ui.element("div").classes("fields") as self._panels[key]:
-                self._fields[key] = Fields(model, changed, without=(word,))
+                self._fields[key] = Fields(model, changed, without=("method",))
         self._tell()
 
     @property
@@ -307,7 +298,7 @@ class Choice:
     def request(self) -> Any:
         """Return the chosen model with what its fields hold."""
         key = self._chosen.value
-        return self._fields[key].request(**{self._word: key})
+        return self._fields[key].request(method=key)
 
     async def _choose(self) -> None:
         self._tell()

@@ -40,6 +40,7 @@ class Estimate:
 
     def wait(self) -> None:
         """Show that a new estimate is being made."""
+        self.refuse(["Estimating …"])
         self._brief.set_text("Estimating …")
 
     def refuse(self, sentences: Sequence[str]) -> None:
@@ -56,27 +57,35 @@ class Estimate:
         off = not possible and _REFUSED
         if not any(map(is_worth_it, possible)):
             off = off or (_UNFIT if any(one.unfit for one in possible) else _IDLE)
-        self._brief.set_text(off or f"About {_time(answer.seconds)}")
+        takes = taken(answer)
+        self._brief.set_text(off or takes)
         self._body.clear()
         with self._body:
-            at_once = f", {plural(answer.concurrent, 'market')} at a time"
-            sentence(f"About {_time(answer.seconds)}{at_once}", "figure-big")
+            sentence(f"{takes}, {plural(answer.concurrent, 'market')} at a time", "figure-big")
             sentence(
                 f"{answer.combinations:,} combinations, {answer.evaluations:,} evaluations,"
                 f" {answer.memory_bytes / 1e6:,.0f} MB of memory; measured here with"
                 f" {answer.backend}."
             )
-            longest = max((market.surrogate_seconds for market in possible), default=0.0)
-            sentence(
-                "Not counted: a market that passes every other gate is searched again on"
-                f" candles without an edge, up to {duration(longest)}."
-            )
+            if any(market.surrogate_seconds for market in possible):
+                sentence(
+                    "A market that passes every other gate of VALIDATION, the number of its trades"
+                    " aside, is searched again on candles without an edge: the longer time."
+                )
             for line in answer.warnings:
                 warning(in_labels(line))
             for tries in answer.earlier:
                 warning(tries.sentence)
             for market in answer.markets:
                 _market(market)
+
+
+def taken(answer: EstimateAnswer) -> str:
+    """Say how long a start takes, and how long if every market is searched on surrogates too."""
+    each = [one.seconds + one.surrogate_seconds for one in answer.markets if one.refused is None]
+    most = max(answer.seconds, sum(each) / answer.concurrent, *each)
+    least, longest = _time(answer.seconds), _time(most)
+    return f"About {least}" + (f", up to {longest}" if longest != least else "")
 
 
 def is_worth_it(market: MarketEstimate) -> bool:
