@@ -243,6 +243,12 @@ class SweepProgress(Answer):
     progress: float
     seconds_left: float | None
 
+    def state(self, status: str) -> str:
+        """Name the state of a sweep of which this is: also once all its markets ended."""
+        if status != "running" or self.ended < self.total:
+            return status
+        return "cancelled" if self.cancelled == self.total else "being judged"
+
     def ends(self, markets: str) -> str:
         """``2 of 4 markets ended``, or ``3 of 4 markets failed, 1 completed``."""
         completed = self.ended - self.failed - self.cancelled

@@ -58,7 +58,7 @@ class BatchView:
     @property
     def is_open(self) -> bool:
         """Whether it waits or runs."""
-        return self.status in ("running", "pending")
+        return self.status in ("running", "pending", "being judged")
 
     @property
     def is_cancellable(self) -> bool:
@@ -152,7 +152,7 @@ class BatchService(SweepService):
             id=sweep_id,
             is_sweep=True,
             title=f"Sweep of {plural(len(jobs), marked('market', first.synthetic))}",
-            status="pending" if waits else sweep.status,
+            status="pending" if waits else progress.state(sweep.status),
             said=said,
             progress=progress.progress,
             jobs=jobs,

@@ -150,8 +150,12 @@ def synthetic(content: str = SYNTHETIC) -> TextElement:
 
 def stage_badge(stage: Stage, synthetic: bool) -> ui.element:
     """Add a stage's badge; results on invented candles say so in it."""
-    look = "badge" if synthetic else f"badge stage-{stage.lower()}"  # nothing is promised there
-    return text("span", marked(stage, synthetic), look)
+    return text("span", marked(stage, synthetic), stage_look(stage, synthetic))
+
+
+def stage_look(stage: Stage, synthetic: bool) -> str:
+    """Return the look of a stage's badge; invented candles promise nothing there."""
+    return "badge" if synthetic else f"badge stage-{stage.lower()}"
 
 
 COOKIE = "theme"

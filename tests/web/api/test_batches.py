@@ -119,6 +119,14 @@ def test_cancel_all_ends_what_runs_and_what_waits(service, asked):
     states = [service.job(one).status for one in (first, second, *sweep.job_ids)]
     assert set(states) == {"cancelled"}
     assert service.job(old).status == "completed"
+    row = next(row for row in map(service.batch, service.batches(None, 10, 0)) if row.is_sweep)
+    assert (row.status, row.is_open) == ("cancelled", False)
+    assert (
+        SweepProgress(ended=2, cancelled=1, total=2, progress=1.0, seconds_left=None).state(
+            "running"
+        )
+        == "being judged"
+    )
 
 
 def test_a_damaged_job_hides_no_other(service, asked, repository):

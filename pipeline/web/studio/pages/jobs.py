@@ -62,7 +62,7 @@ async def job_page(service: Service, job_id: str) -> None:
         markets = (await ask(composing.choices)).markets
         with ui.element("ul").classes("jobs"):
             card = JobCard(service, job_id)
-        await card.show(job, 0)
+        await card.show(job)
         with ui.element("p").classes("line"):
             ui.link("Again with changes", _again(row, [row], markets))
             for sweep_id in await ask(service.repository.sweeps.of_job, job_id):
@@ -70,7 +70,7 @@ async def job_page(service: Service, job_id: str) -> None:
             ui.link("All jobs", "/jobs")
 
         async def refresh() -> None:
-            await card.show(await ask(service.job, job_id), 0)
+            await card.show(await ask(service.job, job_id))
 
         ui.timer(EVERY, refresh, immediate=False)
 
@@ -234,7 +234,8 @@ class BatchRow:
         self._restart.set_visibility(changeable and again)
         found = view.is_sweep and view.status == "completed"
         stored = view.configuration_id
-        self._verdict.props["href"] = f"/sweeps/{view.id}" if found else f"/configurations/{stored}"
+        own = f"/configurations/{stored}" if stored else f"/jobs/{view.id}"
+        self._verdict.props["href"] = f"/sweeps/{view.id}" if view.is_sweep else own
         self._verdict.set_visibility(found or stored is not None)
         self._verdict.update()
 
@@ -269,7 +270,7 @@ class JobCard:
     def __init__(self, service: Service, job_id: str) -> None:
         self._service, self._id = service, job_id
         self._shown: JobView | None = None
-        with ui.element("li").classes("card job") as self._card:
+        with ui.element("li").classes("card job"):
             with ui.element("div").classes("line"):
                 with text("h2", ""):
                     self._title = ui.link("", f"/jobs/{job_id}")
@@ -286,14 +287,9 @@ class JobCard:
                 self._cancel = self._button("Cancel", service.cancel)
                 self._restart = self._button("Restart", service.restart)
 
-    def delete(self) -> None:
-        """Take the card off the page."""
-        self._card.delete()
-
-    async def show(self, job: JobView, place: int) -> None:
+    async def show(self, job: JobView) -> None:
         """Show what changed since the last look."""
         before, self._shown = self._shown, job
-        self._card.style(f"order: {place}")
         if job == before:
             return
         own = f" {job.strategy_sha256[:8]}" if job.strategy_sha256 else ""

@@ -111,7 +111,7 @@ def _listed(
         text("div", ", ".join(names[:_NAMED]) + more, "soft")
     text("td", sweep.strategy)
     text("td", sweep.optimizer)
-    text("td", state(sweep.status))
+    text("td", state(progress.state(sweep.status)))
     text("td", in_words(progress))
     pools = sweep.pooled or ()
     text("td", ", ".join(defined(pool.p_value, ".3g") for pool in pools) or "-", "number")
@@ -232,10 +232,8 @@ class SweepPage:
 
     def tell(self, sweep: Sweep, progress: SweepProgress) -> None:
         """Say how far it is, over all stages of all markets."""
-        running = sweep.status == "running"
-        judged = ", being judged" if running and progress.ended == progress.total else ""
-        self._said.set_text(f"{titled(sweep)}: {in_words(progress)}{judged}")
-        self._bar.set_visibility(running)
+        self._said.set_text(f"{titled(sweep, progress)}: {in_words(progress)}")
+        self._bar.set_visibility(progress.state(sweep.status) == "running")
         self._bar.set_value(progress.progress)
         self._bar.props(f'aria-label="{in_words(progress)}"')
         self._cancel.set_visibility(self._service.may_cancel(sweep, progress))
@@ -261,12 +259,10 @@ def in_words(progress: SweepProgress) -> str:
     return ", ".join(parts)
 
 
-def titled(sweep: SweepView) -> str:
+def titled(sweep: SweepView, progress: SweepProgress) -> str:
     """``2026-11-30 03:45 UTC, liquidity_sweep, random, running``."""
-    return (
-        f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer},"
-        f" {state(sweep.status)}"
-    )
+    told = f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer}"
+    return f"{told}, {state(progress.state(sweep.status))}"
 
 
 def outcome(ends: Sequence[tuple[str, str, str | None]]) -> str:

@@ -10,6 +10,8 @@ from pipeline.web.studio.frame import attempt, sentence, text, warning
 
 #: As `pipeline.web.service.requests.Reason` bounds it.
 _LEAST, _MOST = 3, 500
+#: What is said of a configuration that is switched on and may trade nothing.
+ON_PAPER = "on paper alone (size 0)"
 
 
 class Activation:
@@ -36,11 +38,11 @@ class Activation:
                 f" {'; '.join(checked.objections)}."
             )
         else:
-            sentence(
-                "Active: live traders that ask this server are given it."
-                if active
-                else "Not active: no live trader is given it."
+            sized = checked.configuration is not None and checked.configuration.position_size
+            given = (
+                ": live traders that ask this server are given it." if sized else f", {ON_PAPER}."
             )
+            sentence(f"Active{given}" if active else "Not active: no live trader is given it.")
         if checked is not None and checked.verified_at is not None:
             sentence(f"Last verified {checked.verified_at:%Y-%m-%d %H:%M} UTC.")
 

@@ -18,8 +18,8 @@ from pipeline.validation.wording import (
     whole_percent,
 )
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Chart, Theme, ask, sentence, text
-from pipeline.web.studio.widgets.activation import Switch
+from pipeline.web.studio.frame import Chart, Theme, ask, sentence, stage_look, text
+from pipeline.web.studio.widgets.activation import ON_PAPER, Switch
 
 _ACTIONS = {
     "enter": "enters at the next open",
@@ -90,12 +90,10 @@ class FollowedCard:
     def _show_signal(self, signal: Signal) -> None:
         self._link.set_text(f"{market_name(signal.market)} · {signal.strategy}")
         self._badge.set_text(marked(signal.stage, signal.synthetic))
-        self._badge.classes(replace=f"badge stage-{signal.stage.lower()}")
+        self._badge.classes(replace=stage_look(signal.stage, signal.synthetic))
         self._action.set_text(_ACTIONS[signal.action])
         self._size.set_text(
-            f"size {whole_percent(signal.size)} of a full position"
-            if signal.size
-            else "on paper alone (size 0)"
+            f"size {whole_percent(signal.size)} of a full position" if signal.size else ON_PAPER
         )
         said = told(signal)
         self._said.set_text(f"{said[0].upper()}{said[1:]}")
