@@ -86,7 +86,7 @@ class WalkForward(MovingWindows):
 
     method: Literal["walk_forward"] = Field(
         description="Search all days before a gap; test once on days not seen; move on; repeat."
-        " A search sees at most the last max_train days. What counts is all the test days together."
+        " max_train bounds the days that a search sees. What counts is all the test days together."
     )
     max_train: Days | None = Field(description="days that a search sees at most; null: all")
 

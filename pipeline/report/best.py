@@ -110,9 +110,10 @@ def days_sentences(again: Replay | str) -> list[str]:
             "Only the figures that the search kept are shown, on the days that it saw and by"
             f" closed trades. {again}"
         ]
+    results = "Its result is" if again.unseen is None else "Both results are"
     sentences = [
-        f"This search saw {_span(again.seen.day)}. Both results are marked to market; the score is"
-        " of closed trades, as the search ranked it."
+        f"This search saw {_span(again.seen.day)}. {results} marked to market; the score is of"
+        " closed trades, as the search ranked it."
     ]
     if again.refused:
         sentences.append(f"Candles since the training are stored and not used: {again.refused}")

@@ -16,6 +16,7 @@ from pipeline.search import Evaluator, single_point
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.indicators import average_true_range
 from pipeline.strategies.registry import LoadedStrategy
+from pipeline.validation.wording import setting
 
 #: Bars over which the drift of one signal is spread, from the entry bar on.
 DRIFT_BARS = 24
@@ -111,10 +112,7 @@ def plant_edge(
 
 def written(parameters: Mapping[str, float | None]) -> str:
     """Write a combination in one line."""
-    return ", ".join(
-        f"{name}={value if value is None else format(value, 'g')}"
-        for name, value in parameters.items()
-    )
+    return ", ".join(f"{name}={setting(value)}" for name, value in parameters.items())
 
 
 class _Combination:

@@ -111,4 +111,6 @@ def test_which_days_were_seen_is_said():
     for other in ({"before": UNSEEN.day[:1]}, {"after": UNSEEN.day[:1]}):
         assert "(UTC) too: days since the" in days_sentences(replace(since, **other))[2]
     assert equity_of_best(BEST, since)["data"][0]["x"][0] == "1970-01-11"
-    assert "no unseen days" in days_sentences(Replay(SEEN, None, None, None, 3))[-1]
+    alone = days_sentences(Replay(SEEN, None, None, None, 3))
+    assert "no unseen days" in alone[-1]
+    assert ["Both results" in said for said in (seen, alone[0])] == [True, False]

@@ -107,6 +107,13 @@ def test_settings_of_the_command_line_are_said_as_the_form_has_them():
         ("data.quality.outliers, validation=rolling", "“outliers”, “windows” rolling"),
         ("x: outliers 3 (limit 0), 1 more", "x: “outliers” 3 (limit 0), 1 more"),
         ("data.plant.sharpe=9", "data.plant.sharpe=9"),
+        ("data.plant.costs.slippage", "data.plant.costs.slippage"),
+        ("data.market.timeframe=1h", "data.market.timeframe=1h"),
+        ("use validation=train_test_split.", "use “windows” train test split."),
+        (
+            "max_train, validation.max_train=null",
+            "“train at most, days”, “train at most, days” empty",
+        ),
     ):
         assert in_labels(refusal) == said
 

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.web.service import composing, requests
 from pipeline.web.service.answers import Choices, StrategyChoice
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, faults, frame, health, sentence, text
+from pipeline.web.studio.frame import ask, faults, frame, health, in_labels, sentence, text
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError
 
@@ -305,7 +305,7 @@ class Choice:
         await self._changed()
 
     def _tell(self) -> None:
-        self._said.set_text(self._sentences[self._chosen.value])
+        self._said.set_text(in_labels(self._sentences[self._chosen.value]))
         for key, panel in self._panels.items():
             panel.set_visibility(key == self._chosen.value)
 

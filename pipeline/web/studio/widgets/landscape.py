@@ -79,7 +79,8 @@ class Landscape:
         self._show_held()
         caption = (
             "In-sample metric of the admissible combinations of this search; the stored one is"
-            " marked on the heatmap. Empty: nothing admissible."
+            f" marked on the heatmap. Empty: {'' if self._is_whole else 'not drawn, or '}nothing"
+            " admissible."
         )
         self._plot = drawing(self._theme, await ask(self._figure), caption, "figure tall")
 

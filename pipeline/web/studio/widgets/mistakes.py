@@ -64,18 +64,19 @@ _LABELS = {
 
 #: A setting of the command line as refusals write it: ``validation.train=30``.
 _SETTING = re.compile(
-    r"\b(?:history|data|validation|optimizer|costs|risk)\.(\w+)\b(?!\.\w)(?:=([^\s,;:]*[^\s,;:.]))?"
+    r"(?<![\w.])(?:history|data|validation|optimizer|costs|risk)\.(\w+)\b(?!\.\w)(?:=([^\s,;:]*[^\s,;:.]))?"
 )
 #: What is a choice of the form, or of an import, by other words than the command line's.
 _OTHERS = (
-    (re.compile(r"\bmarket\.base=(\S+) market\.quote=(\S+?)(?= |,|$)"), r"\1/\2"),
-    (re.compile(r"\bmarket\.timeframe="), "timeframe "),
-    (re.compile(r"\bmarket\.timeframe\b"), "timeframe"),
+    (re.compile(r"(?<![\w.])market\.base=(\S+) market\.quote=(\S+?)(?= |,|$)"), r"\1/\2"),
+    (re.compile(r"(?<![\w.])market\.timeframe="), "timeframe "),
+    (re.compile(r"(?<![\w.])market\.timeframe\b"), "timeframe"),
     (re.compile(r"\bforce=true, or "), ""),
     (re.compile(r"\boptimizer\.name\b"), "“method”"),
     (re.compile(r"\bvalidation\.method\b"), "“windows”"),
     (re.compile(r"(?<!data=file )\b(?:market|data\.path)=(?=\S)"), ""),
-    (re.compile(r"\bvalidation=(\w+)"), r"“windows” \1"),
+    (re.compile(r"\bvalidation=(\w+)"), lambda one: f"“windows” {one[1].replace('_', ' ')}"),
+    (re.compile(r"(?<![\w.])max_train\b"), "“train at most, days”"),
     (re.compile(r"\bspace=(\w+)"), r"“search space” \1"),
     (re.compile(r"\boptimizer=(\w+)"), r"“method” \1"),
     (
