@@ -338,7 +338,7 @@ class JobCard:
         async def clicked() -> None:
             job = await attempt(call, self._id)
             if job is not None and self._shown is not None:
-                await self.show(job, 0)
+                await self.show(job)
 
         return ui.button(name, on_click=clicked).props("outline")
 
