@@ -13,7 +13,15 @@ from pipeline.web.service.requests import Quality, Random, Risk, TradeCosts, Wal
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import linked
 from pipeline.web.studio.widgets.estimate import is_worth_it, taken
-from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
+from pipeline.web.studio.widgets.form import (
+    _is_readable,
+    _plain,
+    _read,
+    _typed,
+    _written,
+    fitting,
+    mismatch_of,
+)
 from pipeline.web.studio.widgets.mistakes import _LABELS
 
 
@@ -63,7 +71,7 @@ def test_a_grid_is_written_and_read_back():
 
 @pytest.mark.parametrize("written", ["", "1,", "a", "nan", "inf", "1;2", "__import__"])
 def test_what_is_no_list_of_numbers_is_refused(written):
-    assert not _is_grid(written)
+    assert not _is_readable(written)
 
 
 def test_the_shipped_grids_survive_being_shown():
@@ -115,6 +123,26 @@ def test_the_time_of_a_start_has_the_surrogates_as_its_bound(concurrent, searche
 )
 def test_candles_are_unfit_where_what_is_fetched_cannot_mend_them(quality, fetched, unfit):
     assert _is_unfit(SimpleNamespace(quality=quality, bars=1000), fetched) is unfit
+
+
+@pytest.mark.parametrize(
+    ("ticks", "count", "said"),
+    [
+        ("synthetic;DEMO/USDT,NOEDGE/USDT;1h", 0, ("the timeframe 5m instead.",)),
+        ("synthetic;BTC/USDT;5m", 0, ("exchange binance or kraken,", "DEMO/USDT or NOEDGE/USDT")),
+        ("synthetic;BTC/USDT;9m", 0, ("Tick others instead.",)),
+        ("synthetic;DEMO/USDT,NOEDGE/USDT;5m,15m,1h", 2, ("No market has 15m, 1h with",)),
+        ("synthetic,binance;DEMO/USDT,BTC/USDT;5m,1h", 3, ()),
+        ("synthetic;;1h", 0, ()),
+    ],
+)
+def test_ticks_that_make_no_market_are_named_with_those_that_would(ticks, count, said):
+    rows = (row.split(",") if row else [] for row in ticks.split(";"))
+    ticked = dict(zip(("exchange", "pair", "timeframe"), rows, strict=True))
+    assert len(fitting(choices().markets, ticked)) == count
+    mismatch = mismatch_of(choices().markets, ticked)
+    assert all(word in mismatch for word in said)
+    assert bool(mismatch) is bool(said)
 
 
 def test_every_limit_of_the_candles_has_a_field_and_a_label():

@@ -95,9 +95,8 @@ def _control(name: str, schema: dict[str, Any], changed: Callable[..., Any]) -> 
     if kind["type"] == "boolean":
         return ui.checkbox(name, value=default, on_change=changed)
     if "enum" in kind:
-        return ui.select(kind["enum"], label=name, value=default, on_change=changed).props(
-            "outlined"
-        )
+        select = ui.select(kind["enum"], label=name, value=default, on_change=changed)
+        return select.props("outlined")
     if kind["type"] == "string":
         is_date = kind.get("format") == "date"
         form = "outlined type=date stack-label" if is_date else "outlined"
@@ -233,11 +232,12 @@ class Grids:
 
     def _line(self, parameter: ParameterChoice) -> ui.input:
         span = self._is_range(parameter.name)
+        read = _read_range if span else _read
         control = ui.input(
             f"{parameter.name} ({parameter.unit})",
             value=self._lines[span][parameter.name],
             on_change=self._edited,
-            validation={_RANGE: _is_range} if span else {_GRID: _is_grid},
+            validation={_RANGE if span else _GRID: lambda line: _is_readable(line, read)},
         ).props("outlined")
         control.props["hint"] = parameter.meaning
         return control
@@ -251,7 +251,7 @@ class Grids:
             self._summary.set_text("Ranges, from and to: random and bayesian draw values in them.")
             return
         grids = [control.value for control in self._inputs.values()]
-        if all(_is_grid(grid) for grid in grids):
+        if all(map(_is_readable, grids)):
             size = math.prod(len(_read(grid)) for grid in grids)
             self._summary.set_text(f"{size:,} combinations on this grid")
         else:
@@ -286,15 +286,7 @@ def _read_range(written: str) -> list[float]:
     return [low, high]
 
 
-def _is_grid(written: str) -> bool:
-    return _is_readable(_read, written)
-
-
-def _is_range(written: str) -> bool:
-    return _is_readable(_read_range, written)
-
-
-def _is_readable(read: Callable[[str], Any], written: str) -> bool:
+def _is_readable(written: str, read: Callable[[str], Any] = _read) -> bool:
     try:
         read(written)
     except ValueError:
@@ -303,6 +295,28 @@ def _is_readable(read: Callable[[str], Any], written: str) -> bool:
 
 
 _WORDS = ("exchange", "pair", "timeframe")
+_Ticked = Mapping[str, Collection[str]]
+
+
+def fitting(markets: Sequence[MarketChoice], ticked: _Ticked) -> list[MarketChoice]:
+    """Return the markets that are ticked in every row of ``ticked``."""
+    return [m for m in markets if all(getattr(m, word) in on for word, on in ticked.items())]
+
+
+def mismatch_of(markets: Sequence[MarketChoice], ticked: _Ticked) -> str:
+    """Say which ticks make no market with the others, and what would; empty where all do."""
+    if not all(ticked.values()):
+        return ""
+    if fit := fitting(markets, ticked):
+        used = {getattr(market, word) for market in fit for word in _WORDS}
+        idle = [option for options in ticked.values() for option in options if option not in used]
+        return f"No market has {', '.join(idle)} with the other ticks." if idle else ""
+    tips = []
+    for word in _WORDS:
+        others = fitting(markets, {row: on for row, on in ticked.items() if row != word})
+        if options := dict.fromkeys(getattr(market, word) for market in others):
+            tips.append(f"the {word} {' or '.join(options)}")
+    return f"No market has these ticks together. Tick {', or '.join(tips) or 'others'} instead."
 
 
 class Markets:
@@ -333,10 +347,7 @@ class Markets:
 
     def words(self) -> dict[str, str]:
         """Return the boxes that are ticked, and the line, as an address has them."""
-        ticked = {
-            word: ",".join(option for option, box in boxes.items() if box.value)
-            for word, boxes in self._boxes.items()
-        }
+        ticked = {word: ",".join(options) for word, options in self._ticked().items()}
         return {k: v for k, v in (ticked | {"more": self._more.value or ""}).items() if v}
 
     def take(self, words: Mapping[str, str]) -> None:
@@ -361,11 +372,11 @@ class Markets:
         return [word.strip() for word in (self._more.value or "").split(",") if word.strip()]
 
     def _fitting(self) -> list[MarketChoice]:
-        return [
-            market
-            for market in self._markets
-            if all(self._boxes[word][getattr(market, word)].value for word in _WORDS)
-        ]
+        return fitting(self._markets, self._ticked())
+
+    def _ticked(self) -> dict[str, list[str]]:
+        boxes = self._boxes.items()
+        return {word: [option for option, box in of.items() if box.value] for word, of in boxes}
 
     def _label(self, word: str, option: str) -> str:
         of_it = [market for market in self._markets if getattr(market, word) == option]
@@ -378,9 +389,9 @@ class Markets:
     def _show_summary(self) -> None:
         chosen = self._fitting()
         listed = [market_name(market) for market in chosen] + self._words()
-        self._summary.set_text(
-            f"{plural(len(listed), 'market')}: {', '.join(listed)}"
-            if listed
-            else "No market yet: tick at least one of each row that go together, or write one."
-        )
+        said = "No market yet: tick at least one of each row that go together, or write one."
+        if listed:
+            said = f"{plural(len(listed), 'market')}: {', '.join(listed)}."
+        mismatch = mismatch_of(self._markets, self._ticked())
+        self._summary.set_text(f"{said} {mismatch}" if listed else mismatch or said)
         self._mark.set_visibility(any(market.synthetic for market in chosen))
