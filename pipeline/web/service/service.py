@@ -233,13 +233,15 @@ class Service(BatchService):
         Raises
         ------
         ConflictError
-            Below VALIDATION, naming the gates that failed, unless ``force``; and whatever is
-            forced, where it is not what was stored (`pipeline.review.integrity.check`).
+            Below VALIDATION or with size 0, unless ``force``; and whatever is forced, where it is
+            not what was stored (`pipeline.review.integrity.check`).
         """
         configuration = self.configuration(configuration_id)
         integrity.check(self.repository, self.settings.storage, configuration)
         stages = STAGES if force else STAGES[STAGES.index(ACTIVATED_FROM) :]
         try:
+            if not force and objection(configuration):
+                raise StageMovedError
             self._writable.configurations.set_active(
                 configuration_id, True, reason, stages=stages, forced=force
             )
@@ -306,6 +308,7 @@ class Service(BatchService):
 
     def _refusal(self, configuration: Configuration) -> str:
         """Say why a configuration is not activated, by the gates that hold it where it is."""
+        why = objection(configuration)
         events = self.repository.configurations.events(configuration.id)
         explanation = explain(configuration, events)
         failed = [
@@ -313,12 +316,21 @@ class Service(BatchService):
             for gate in explanation.gates
             if gate.outcome == "failed" and gate.stage in ("PAPER", "DISCOVERY")
         ]
-        gates = "; ".join(failed) if failed else explanation.verdict
+        if not why.startswith("has size 0"):
+            why += f". Failed: {'; '.join(failed) if failed else explanation.verdict}"
         return (
-            f"{configuration.id} is in {configuration.lifecycle_stage}, and {ACTIVATED_FROM} is"
-            f" needed. Failed: {gates}. To activate it all the same, force it (force=true, or the"
+            f"{configuration.id} {why}. To activate it all the same, force it (force=true, or the"
             " box beside the reason)."
         )
+
+
+def objection(configuration: Configuration) -> str:
+    """Say why a configuration is switched on by force alone; empty where it needs none."""
+    stage = configuration.lifecycle_stage
+    if stage not in STAGES[STAGES.index(ACTIVATED_FROM) :]:
+        return f"is in {stage}, and {ACTIVATED_FROM} is needed"
+    invented = ", because its candles were invented" if configuration.synthetic else ""
+    return "" if configuration.position_size else f"has size 0{invented}"
 
 
 def _filters(query: requests.ConfigurationFilter) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """What was trained is looked at, switched on and off, and judged again with live orders."""
 
+from dataclasses import replace
+
 import pytest
 from jsonschema import Draft202012Validator
+
+from pipeline.web.service.service import objection
 
 ACTIVE = "/api/configurations/active"
 
@@ -23,6 +27,21 @@ def test_activation_below_validation_names_the_failed_gate_and_changes_nothing(c
     assert "sample_size" not in said
     assert [entry["kind"] for entry in told(client.get(f"{path}/audit"))["audit"]] == ["stored"]
     assert told(client.get(ACTIVE))["configurations"] == []
+
+
+def test_what_has_size_0_in_mature_needs_force_too(client, trained_service, stored):
+    path = stored()
+    identity = path.rpartition("/")[2]
+    real = trained_service.configuration(identity)
+    assert objection(real) == ""
+    assert objection(replace(real, gates=[])) == "has size 0"
+    assert objection(replace(real, synthetic=True)) == (
+        "has size 0, because its candles were invented"
+    )
+    found = replace(real, synthetic=True)
+    trained_service.configuration = lambda _: found
+    said = told(client.post(f"{path}/activate", json={"reason": "looks right"}), 409)["detail"]
+    assert said.startswith(f"{identity} has size 0, because its candles were invented. To activate")
 
 
 def test_every_switch_is_in_the_audit_trail(client, stored):

@@ -11,11 +11,12 @@ from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.answers import RefusedRow
 from pipeline.web.service.following import Followed
 from pipeline.web.service.requests import ConfigurationQuery
-from pipeline.web.service.service import Service
+from pipeline.web.service.service import Service, objection
 from pipeline.web.studio.frame import (
     Refresh,
     Theme,
     ask,
+    attempt,
     frame,
     region,
     sentence,
@@ -69,10 +70,11 @@ class Live(Refresh):
                 with ui.element("div") as self._on:
                     self._choice = ui.select({}, label="configuration", with_input=True)
                     self._choice.props("outlined").classes("wide-field")
+                    self._choice.on_value_change(self._choose)
                     # The field cuts what is longer than a phone is wide.
                     whole = sentence("", "soft").classes("whole")
                     whole.bind_text_from(self._choice, "value", lambda chosen: chosen or "")
-                    Switch(service, self._chosen, self.refresh, active=False)
+                    self._switch = Switch(service, self._chosen, self.refresh, active=False)
 
     async def _look(self) -> None:
         before = self._followed
@@ -127,6 +129,12 @@ class Live(Refresh):
         self._choice.set_options(options, value=chosen if chosen in options else None)
         self._on.set_visibility(bool(rows))
         self._none.set_visibility(not rows)
+
+    async def _choose(self) -> None:
+        """Ask for force for what is not to be traded."""
+        chosen = None if self._choice is None else self._choice.value
+        found = chosen and await attempt(self._service.configuration, chosen)
+        self._switch.need("" if not found else objection(found))
 
     def _chosen(self) -> str | None:
         value = None if self._choice is None else self._choice.value

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from pipeline.results.checks import Checked
-from pipeline.web.service.service import Service
+from pipeline.web.service.service import Service, objection
 from pipeline.web.studio.frame import attempt, sentence, text, warning
 
 #: As `pipeline.web.service.requests.Reason` bounds it.
@@ -56,14 +56,15 @@ class Activation:
             if not offered:
                 text("summary", "Switch it on all the same (forced, with size 0)")
             after = done or switched_off
-            Switch(service, lambda: identity, after, active=active, sized=offered)
+            switch = Switch(service, lambda: identity, after, active=active)
+            switch.need("" if row is None else objection(row))
 
 
 class Switch:
     """A reason and a button, off where ``active``, else on.
 
     ``identity`` is asked for when the button is pressed: None changes nothing. ``done`` is called
-    once the switch is thrown. What is ``sized`` needs no force.
+    once the switch is thrown. Where the button is off, a sentence beside it says why.
     """
 
     def __init__(
@@ -73,23 +74,37 @@ class Switch:
         done: Callable[[], Awaitable[None] | None],
         *,
         active: bool,
-        sized: bool = False,
     ) -> None:
         self._service, self._identity, self._done = service, identity, done
-        self._active = active
+        self._active, self._objection = active, ""
         if service.read_only is not None:
             return
         with ui.element("div").classes("fields switch"):
-            self._reason = ui.input("reason (kept in the audit trail)").props(
-                f"outlined maxlength={_MOST}"
-            )
-            self._force = ui.checkbox("also below VALIDATION (forced)")
-            self._force.set_visibility(not active and not sized)
-            ui.button("Deactivate" if active else "Activate", on_click=self._throw).props(
-                "outline"
-            ).bind_enabled_from(
-                self._reason, "value", lambda reason: len((reason or "").strip()) >= _LEAST
-            )
+            self._reason = ui.input("reason (kept in the audit trail)", on_change=self._judge)
+            self._reason.props(f"outlined maxlength={_MOST}")
+            label = "also with size 0 or below VALIDATION (forced)"
+            self._force = ui.checkbox(label, on_change=self._judge)
+            self._button = ui.button("Deactivate" if active else "Activate", on_click=self._throw)
+            self._button.props("outline")
+            self._why = sentence("", "soft").props("role=status")
+            self.need("")
+
+    def need(self, objection: str) -> None:
+        """Ask for force where there is an objection."""
+        if self._service.read_only is None:
+            self._objection = "" if self._active else objection
+            self._force.set_value(False)
+            self._force.set_visibility(bool(self._objection))
+            self._judge()
+
+    def _judge(self) -> None:
+        why = ""
+        if self._objection and not self._force.value:
+            why = f"It {self._objection}: tick the box to force it."
+        elif len((self._reason.value or "").strip()) < _LEAST:
+            why = f"Give a reason of at least {_LEAST} letters."
+        self._button.set_enabled(not why)
+        self._why.set_text(why)
 
     async def _throw(self) -> None:
         identity, said = self._identity(), str(self._reason.value).strip()
