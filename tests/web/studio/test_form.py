@@ -131,7 +131,7 @@ def test_candles_are_unfit_where_what_is_fetched_cannot_mend_them(quality, fetch
         ("synthetic;DEMO/USDT,NOEDGE/USDT;1h", 0, ("the timeframe 5m instead.",)),
         ("synthetic;BTC/USDT;5m", 0, ("exchange binance or kraken,", "DEMO/USDT or NOEDGE/USDT")),
         ("synthetic;BTC/USDT;9m", 0, ("Tick others instead.",)),
-        ("synthetic;DEMO/USDT,NOEDGE/USDT;5m,15m,1h", 2, ("No market has 15m, 1h with",)),
+        ("synthetic;DEMO/USDT,NOEDGE/USDT;5m,15m,1h", 2, ("No market has 15m or 1h with",)),
         ("synthetic,binance;DEMO/USDT,BTC/USDT;5m,1h", 3, ()),
         ("synthetic;;1h", 0, ()),
     ],

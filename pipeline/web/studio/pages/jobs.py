@@ -322,7 +322,7 @@ class JobCard:
         self._noted.clear()
         with self._noted:
             for note in notes:
-                text("li", note, "soft")
+                text("li", in_labels(note), "soft")
 
     def _show_results(self, configurations: list[ConfigurationSummary]) -> None:
         self._results.clear()

@@ -70,7 +70,7 @@ class Estimate:
             if any(market.surrogate_seconds for market in possible):
                 sentence(
                     "A market that passes every other gate of VALIDATION, the number of its trades"
-                    " aside, is searched again on candles without an edge: the longer time."
+                    " aside, is searched again on candles without an edge (the longer time)."
                 )
             for line in answer.warnings:
                 warning(in_labels(line))

@@ -310,7 +310,7 @@ def mismatch_of(markets: Sequence[MarketChoice], ticked: _Ticked) -> str:
     if fit := fitting(markets, ticked):
         used = {getattr(market, word) for market in fit for word in _WORDS}
         idle = [option for options in ticked.values() for option in options if option not in used]
-        return f"No market has {', '.join(idle)} with the other ticks." if idle else ""
+        return f"No market has {' or '.join(idle)} with the other ticks." if idle else ""
     tips = []
     for word in _WORDS:
         others = fitting(markets, {row: on for row, on in ticked.items() if row != word})
