@@ -93,7 +93,8 @@ def _of_text(kind: pa.DataType) -> bool:
 def _parquet(source: str | pa.NativeFile) -> Columnar:
     content = pa.memory_map(source) if isinstance(source, str) else source
     metadata_span(content)
-    file = pyarrow.parquet.ParquetFile(source)
+    # Threads that read ahead may outlive what they read, and end the process: nothing reads ahead.
+    file = pyarrow.parquet.ParquetFile(source, pre_buffer=False)
     schema, metadata = file.schema_arrow, file.metadata
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
@@ -103,7 +104,7 @@ def _parquet(source: str | pa.NativeFile) -> Columnar:
         batch = max(1, min(BATCH, TEXTS // max(1, size)))  # one may be as long as all of them
         if isinstance(source, pa.NativeFile):
             source.seek(0)
-        file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
+        file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts, pre_buffer=False)
 
     def tables(columns: list[str]) -> Iterator[pa.Table]:
         # Threads of PyArrow that read a Python file wait for each other, and may outlive it.

@@ -121,7 +121,7 @@ def read_month(file: Path, kind: type[R]) -> tuple[R, MonthRecord]:
     content = pa.py_buffer(file.read_bytes())  # errors of the disk are not damage to the file
     start, end = month_span(file.stem)
     try:
-        table = pyarrow.parquet.ParquetFile(content).read(use_threads=False)
+        table = pyarrow.parquet.ParquetFile(content, pre_buffer=False).read(use_threads=False)
         record = _record(table.schema.metadata or {}, file)
         rows = kind(*(array_of(table.column(name)) for name in kind.COLUMNS))
         digest = content_hash(rows)
