@@ -505,7 +505,7 @@ def _parquet_of(folder, **columns):
 def test_advice_that_is_followed_works(tmp_path, monkeypatch, name, door):
     case = CASES[name]
     if name == "a zip that packs zips well":
-        monkeypatch.setattr("pipeline.market_data.files.listing.UNSUSPICIOUS", 10)
+        monkeypatch.setattr("pipeline.market_data.files.archives.UNSUSPICIOUS", 10)
         monkeypatch.setattr("pipeline.market_data.files.listing.ZIP_RATIO", 0)
     market, *given = case.market.split()
     given = [word.replace("+ZONE=", prefixed(door, "timezone=")) for word in given]

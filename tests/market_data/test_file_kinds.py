@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.market_data.files import listing
+from pipeline.market_data.files import archives
 from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.market_files import read_market_files
 from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
@@ -350,7 +350,7 @@ def test_zips_lie_two_deep_at_most(tmp_path, candles, door):
 
 
 def test_zips_in_a_zip_are_bounded_together(tmp_path, monkeypatch, candles, door):
-    monkeypatch.setattr(listing, "UNSUSPICIOUS", 1_000)
+    monkeypatch.setattr(archives, "UNSUSPICIOUS", 1_000)
     member = zipped({"XBTUSDT_5.csv": kraken_csv(candles)})
     path = tmp_path / "K.zip"
     path.write_bytes(zipped({f"{n}.zip": member for n in range(4)}))
