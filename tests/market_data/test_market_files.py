@@ -316,7 +316,7 @@ def test_a_zip_with_a_flipped_byte(tmp_path, candles):
 def test_rows_that_no_candle_can_be_are_named(tmp_path, candles):
     candles.low[7] = -1.0
     (tmp_path / "XBTUSDT_5.csv").write_bytes(kraken_csv(candles))
-    with pytest.raises(UserError, match=r"XBTUSDT_5.csv: low is -1 at .*row 8.*must be above 0"):
+    with pytest.raises(UserError, match=r"XBTUSDT_5.csv: low is -1 at .*line 8 .*must be above 0"):
         imported(tmp_path / "XBTUSDT_5.csv", "kraken")
 
 
