@@ -13,7 +13,7 @@ from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, begin, frame, in_labels, markup, text, warning
-from pipeline.web.studio.leaving import connected
+from pipeline.web.studio.leaving import connected, in_browser
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import place
 from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
@@ -45,7 +45,8 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         excursions = asyncio.create_task(excursions_of(service, loading))
         page = ConfigurationPage(service, theme, replace(sight, missing=_LOADING))
         await connected()  # the verdict is there meanwhile
-        ui.run_javascript("document.querySelector('.early')?.remove()")
+        # Figures are teleported into sections, which must have been drawn: the answer says so.
+        await in_browser("document.querySelector('.early')?.remove()")
         page.complete(await loading, excursions)
 
 

@@ -231,7 +231,7 @@ def show_excursions(theme: Theme, excursions: asyncio.Task[Part]) -> None:
             markup(inner)
         place("excursions", theme, figure)
 
-    ui.timer(0.0, fill, once=True)
+    ui.timer(0.1, fill, once=True)  # a place inside another's contents is there after it is drawn
 
 
 async def excursions_of(service: Service, loading: asyncio.Task[ReportData]) -> Part:
