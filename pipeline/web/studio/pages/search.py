@@ -16,7 +16,6 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Theme,
     ask,
-    begin,
     frame,
     markup,
     region,
@@ -67,7 +66,6 @@ async def search_page(service: Service, configuration_id: str) -> None:
         ui.add_body_html(f"<script>{script}</script>")
         days, table = _best(search)
         figures = ui.element("div")
-        replaying = begin(service.searches.replayed, search)
         await connected()  # to simulate takes a moment: the table is there meanwhile
         await theme.name()
         with ui.element("section"):
@@ -80,7 +78,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
                 sentence(said)
             with region("Parameters over the windows"):
                 drawing(theme, await ask(lambda: search.over_windows), _SPREAD, "figure tall wide")
-        again = await replaying
+        again = await ask(service.searches.replayed, search)
         if table.is_deleted:  # the reader has left the page
             return
         with days.clear() or days:
