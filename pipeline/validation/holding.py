@@ -96,10 +96,14 @@ def regression(daily: Float, hold: Float) -> Regression:
         weight = 1.0 - lag / (lags(days) + 1.0)
         variance += 2.0 * weight * (share[lag:] @ share[:-lag])
     variance *= days / (days - 2.0)
-    p_value = (
-        float(sp.special.stdtr(days - 2, -alpha / math.sqrt(variance))) if variance > 0.0 else None
+    return Regression(beta, alpha, one_sided_p(days - 2, alpha, variance))
+
+
+def one_sided_p(degrees: int, alpha: float, variance: float) -> float | None:
+    """Return Student's p of an alpha against one of 0 or less; None where it does not vary."""
+    return (
+        float(sp.special.stdtr(degrees, -alpha / math.sqrt(variance))) if variance > 0.0 else None
     )
-    return Regression(beta, alpha, p_value)
 
 
 def least_squares(daily: Float, hold: Float) -> LeastSquares:

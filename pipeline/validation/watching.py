@@ -4,15 +4,13 @@ No search and no person had seen these days when the watching began. Arrays are 
 (N,): daily net returns, fractions, marked to market (fills rules §10.4), and the market's own.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy as sp  # which imports a part when it is used
 
 from gpu_engine import Float, deviation_of
-from pipeline.validation.holding import least_squares, regression, series_figures
+from pipeline.validation.holding import least_squares, one_sided_p, regression, series_figures
 from pipeline.validation.statistics import sharpe_test
 
 #: Watched days at which a configuration is judged, on exactly so many.
@@ -127,8 +125,4 @@ def alpha_of_weeks(daily: Float, hold: Float) -> float | None:
     line = least_squares(y, x)
     error = line.residual @ line.residual / (weeks - 2)
     variance = error * (1.0 / weeks + x.mean() ** 2 / line.spread)
-    return (
-        float(sp.special.stdtr(weeks - 2, -line.alpha / math.sqrt(variance)))
-        if variance > 0.0
-        else None
-    )
+    return one_sided_p(weeks - 2, line.alpha, variance)

@@ -20,7 +20,7 @@ from pipeline.results.configurations import StageMovedError
 from pipeline.results.records import Configuration, ConfigurationSummary
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
-from pipeline.validation.stages import STAGES
+from pipeline.validation.stages import STAGES, Stage
 from pipeline.web.service import answers, requests
 from pipeline.web.service.active import ActiveList
 from pipeline.web.service.answers import (
@@ -316,7 +316,7 @@ class Service(BatchService):
             for gate in explanation.gates
             if gate.outcome == "failed" and gate.stage in ("PAPER", "DISCOVERY")
         ]
-        if not why.startswith("has size 0"):
+        if _is_below(configuration.lifecycle_stage):
             why += f". Failed: {'; '.join(failed) if failed else explanation.verdict}"
         return (
             f"{configuration.id} {why}. To activate it all the same, force it (force=true, or the"
@@ -326,11 +326,14 @@ class Service(BatchService):
 
 def objection(configuration: Configuration) -> str:
     """Say why a configuration is switched on by force alone; empty where it needs none."""
-    stage = configuration.lifecycle_stage
-    if stage not in STAGES[STAGES.index(ACTIVATED_FROM) :]:
+    if _is_below(stage := configuration.lifecycle_stage):
         return f"is in {stage}, and {ACTIVATED_FROM} is needed"
     invented = ", because its candles were invented" if configuration.synthetic else ""
     return "" if configuration.position_size else f"has size 0{invented}"
+
+
+def _is_below(stage: Stage) -> bool:
+    return stage not in STAGES[STAGES.index(ACTIVATED_FROM) :]
 
 
 def _filters(query: requests.ConfigurationFilter) -> dict[str, Any]:
