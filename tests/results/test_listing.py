@@ -119,11 +119,12 @@ def test_what_is_switched_on_is_found_by_its_own_index(repository: Repository) -
 
     event.listen(repository.engine, "before_cursor_execute", keep)
     repository.configurations.active_version()
+    assert repository.configurations.find(is_active=True) == []
     assert repository.checks.active() == []
     assert repository.checks.due(datetime.now(UTC)) == []
     event.remove(repository.engine, "before_cursor_execute", keep)
     mine = [(text, values) for text, values in asked if "is_active" in text]
-    assert len(mine) == 3
+    assert len(mine) == 4
     sqlite = repository.engine.dialect.name == "sqlite"
     if not sqlite:
         fill(repository, 500)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from pipeline.results.database import Repository
@@ -228,24 +228,3 @@ def test_configurations_are_filtered_sorted_and_paged(
 ) -> None:
     found = repository.configurations.find(**filters)
     assert [record.id for record in found] == [three[number] for number in expected]
-
-
-def test_polling_for_active_configurations_reads_their_index(
-    repository: Repository, engine: Engine
-) -> None:
-    seen: list[Any] = []
-
-    def remember(*call: Any) -> None:
-        seen.append(call[2:4])
-
-    event.listen(engine, "before_cursor_execute", remember)
-    repository.configurations.find(is_active=True)
-    event.remove(engine, "before_cursor_execute", remember)
-    ((statement, parameters),) = [one for one in seen if one[0].startswith("SELECT")]
-    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
-    with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":  # which reads an empty table whole
-            connection.exec_driver_sql("TRUNCATE trained_configurations CASCADE")
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        plan = connection.exec_driver_sql(explain + statement, parameters).fetchall()
-    assert "ix_trained_configurations_active" in str(plan)
