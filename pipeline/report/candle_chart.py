@@ -62,7 +62,8 @@ def option(span: Span, view: Span, step: int, units: Units, touch: bool) -> dict
         Whether a finger moves the page, and not the chart.
     """
     time = {"type": "time", "min": span[0], "max": span[1], "axisLine": LINE, "axisTick": LINE}
-    price = {"scale": True, "axisLabel": SOFT, "splitLine": LINE, "nameTextStyle": _left()}
+    left = {**SOFT, "align": "left"}
+    price = {"scale": True, "axisLabel": SOFT, "splitLine": LINE, "nameTextStyle": left}
     start, end = percents(span, view)
     window = {"xAxisIndex": [0, 1], "filterMode": "weakFilter", "start": start, "end": end}
     window |= {"minValueSpan": FEWEST * step, "throttle": 60}
@@ -227,10 +228,6 @@ def _shapes(
         "emphasis": {"disabled": True},
         "data": [],
     }
-
-
-def _left() -> dict[str, Any]:
-    return {**SOFT, "align": "left"}
 
 
 def _label() -> dict[str, Any]:

@@ -17,19 +17,10 @@ from pipeline.report.figures import dates, equity_curve
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES
+from pipeline.validation import wording
 from pipeline.validation.pooling import COMMON_DAYS, MarketSeries, correlations
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import (
-    marked,
-    market_name,
-    number,
-    outcome,
-    percent,
-    plain,
-    plural,
-    setting,
-    share,
-)
+from pipeline.validation.wording import setting
 
 #: Configurations that are compared.
 LEAST, MOST = 2, 6
@@ -71,7 +62,7 @@ class Candidate:
     def market(self) -> str:
         """``SYNTHETIC binance:BTC/USDT:1h``."""
         row = self.configuration
-        return marked(market_name(row), row.synthetic)
+        return wording.marked(wording.market_name(row), row.synthetic)
 
     @property
     def short(self) -> str:
@@ -108,28 +99,28 @@ class _Figure(NamedTuple):
 
 
 _OWN_DAYS = (
-    _Figure("net_profit", "net profit", percent, 1),
-    _Figure("hold_net_profit", "holding the market on the same days", percent),
+    _Figure("net_profit", "net profit", wording.percent, 1),
+    _Figure("hold_net_profit", "holding the market on the same days", wording.percent),
     _Figure(
         "excess_net_profit",
         "net profit less holding",
-        lambda value: plain("excess_net_profit", value),
+        lambda value: wording.plain("excess_net_profit", value),
         1,
     ),
     _Figure("sharpe_ratio", "Sharpe ratio, annualised", "{:.2f}".format, 1),
 )
-_DRAWDOWN = (_Figure("max_drawdown", "largest drawdown", share, -1),)
+_DRAWDOWN = (_Figure("max_drawdown", "largest drawdown", wording.share, -1),)
 _LUCK = ("p_value", "surrogate_p", "reality_check_p", "fdr_q_value")
 _EVIDENCE = (
-    _Figure("sample_size", "trades", number),
-    _Figure("n_days", "days out of sample", number),
-    *(_Figure(name, FIGURES[name].label, number, -1) for name in _LUCK),
+    _Figure("sample_size", "trades", wording.number),
+    _Figure("n_days", "days out of sample", wording.number),
+    *(_Figure(name, FIGURES[name].label, wording.number, -1) for name in _LUCK),
 )
 _COMMON = (
-    _Figure("common.net_profit", "net profit", percent, 1),
-    _Figure("common.hold_net_profit", "holding the market", percent),
+    _Figure("common.net_profit", "net profit", wording.percent, 1),
+    _Figure("common.hold_net_profit", "holding the market", wording.percent),
     _Figure("common.sharpe_ratio", "Sharpe ratio, annualised", "{:.2f}".format, 1),
-    _Figure("common.max_drawdown", "largest drawdown", share, -1),
+    _Figure("common.max_drawdown", "largest drawdown", wording.share, -1),
 )
 
 
@@ -159,10 +150,9 @@ class Comparison:
     @cached_property
     def correlation(self) -> tuple[Float, Int64]:
         """Correlation of daily returns and days shared, (M, M); see `pooling.correlations`."""
-        series = [
-            MarketSeries(one.configuration.pair, *_returns(one.series)) for one in self.candidates
-        ]
-        return correlations(series)
+        none = DailySeries(np.empty(0, np.int32), np.empty(0))
+        found = [(one.configuration.pair, one.series or none) for one in self.candidates]
+        return correlations([MarketSeries(pair, s.day, s.returns) for pair, s in found])
 
     @cached_property
     def same_days(self) -> bool:
@@ -178,11 +168,17 @@ class Comparison:
         rows = [one.configuration for one in self.candidates]
         stages = [row.lifecycle_stage for row in rows]
         ranks = [float(STAGES.index(stage)) for stage in stages]
-        labels = tuple(marked(row.lifecycle_stage, row.synthetic) for row in rows)
+        labels = tuple(wording.marked(row.lifecycle_stage, row.synthetic) for row in rows)
         sizes = tuple(row.position_size for row in rows)
         return [
             Line("stage", "stage", tuple(stages), labels, self._best(ranks, 1)),
             Line("size", "size", sizes, tuple(f"{size:g}" for size in sizes)),
+            Line(
+                "beats_luck",
+                "beats luck",
+                tuple(row.luck.answer for row in rows),
+                tuple(f"{row.luck.answer}: {row.luck.reason}" for row in rows),
+            ),
             *self._lines(_OWN_DAYS, [_own(row) for row in rows], marks=self.same_days),
             self._intervals(),
             *self._lines(_DRAWDOWN, [row.out_of_sample for row in rows], marks=self.same_days),
@@ -200,9 +196,10 @@ class Comparison:
         words = {True: "passed", False: "failed", None: "skipped"}
         rows = [one.configuration.gates for one in self.candidates]
         stored = [{_gate(gate): words[gate["passed"]] for gate in row} for row in rows]
-        shown = [{_gate(g): outcome(words[g["passed"]], g["value"]) for g in row} for row in rows]
+        said = wording.outcome
+        shown = [{_gate(g): said(words[g["passed"]], g["value"]) for g in row} for row in rows]
         lines = zip(_texts(stored), _texts(shown), strict=True)
-        return [line._replace(written=said.written) for line, said in lines]
+        return [line._replace(written=other.written) for line, other in lines]
 
     def parameters(self) -> list[Line]:
         """Set the stored parameters beside each other."""
@@ -255,8 +252,8 @@ class Comparison:
         yield f"The days out of sample differ: {_lettered(spans)} (UTC)."
         if len(self.common):
             yield (
-                f"{plural(len(self.common), 'day')} are common to all. The curves, and the table"
-                " “On common days”, are of these alone; other days are left out of them."
+                f"{wording.plural(len(self.common), 'day')} are common to all. The curves, and the"
+                " table “On common days”, are of these alone; other days are left out of them."
             )
         else:
             yield (
@@ -353,12 +350,6 @@ def _over(one: Candidate, day: Int32) -> dict[str, Any]:
     return found
 
 
-def _returns(series: DailySeries | None) -> tuple[Int32, Float]:
-    if series is None:
-        return np.empty(0, np.int32), np.empty(0)
-    return series.day, series.returns
-
-
 def _number(value: Any) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
@@ -376,7 +367,10 @@ def _settings(one: Candidate) -> Iterator[tuple[str, str]]:
     for name, parameter in config["strategy"].get("parameters", {}).items():
         ranged = config["space"] == "continuous" and parameter.get("low") is not None
         span = f"{setting(parameter['low'])} to {setting(parameter['high'])}" if ranged else ""
-        yield f"searched: {name}", span or ", ".join(map(setting, parameter.get("grid") or ()))
+        yield (
+            f"searched: {name}",
+            span or ", ".join(map(setting, parameter.get("grid") or ())),
+        )
 
 
 def _flat(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:

@@ -11,25 +11,18 @@ from pipeline.results.artifacts import DailySeries
 from pipeline.results.live import PaperAccount
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review.explanation import Explanation
-from pipeline.validation.stages import LEVEL, REQUIREMENTS, WATCHED, beats_luck, gates_from
-from pipeline.validation.wording import number, percent, plural, share
+from pipeline.validation.stages import LEVEL, REQUIREMENTS
+from pipeline.validation.wording import SMALLEST, cases, number, percent, plural, share
 
 #: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
 _TRADES = next(
     int(r.threshold) for r in REQUIREMENTS if (r.stage, r.name) == ("DISCOVERY", "sample_size")
 )
-#: Gates without which the search is not held against luck (validation rules §5.7).
-_BEFORE_LUCK = {
-    "net_profit": "it lost",
-    "sharpe_ratio": "its Sharpe ratio is too low",
-    "fill_rate": "too few orders were filled",
-    "alpha_p": "holding explains what it earned",
+#: What a test of the search asks, in plain words.
+_ASKS = {
+    "surrogate_p": "candles without an edge give as much",
+    "reality_check_p": "the best by luck is as good",
 }
-_UNDEFINED = "its alpha is undefined: its days or the market's hardly vary, or are too few"
-#: What is asked by a search that is repeated.
-_SEARCH = "search against candles without an edge"
-#: The smallest p-value that is written with its digits.
-_SMALLEST = 0.001
 #: Size of the curve in its own units, and points of which it consists at most.
 WIDTH, HEIGHT, _POINTS = 320.0, 120.0, 240
 
@@ -79,8 +72,8 @@ def tiles(configuration: Configuration, explanation: Explanation) -> tuple[Tile,
         Tile("Sharpe ratio, a year", number(oos["sharpe_ratio"]), tuple(_interval(statistics))),
         Tile("Largest drawdown", share(oos["max_drawdown"]), tuple(_drawdown(oos, hold))),
         Tile("Trades", f"{oos['sample_size']:,}", tuple(_trades(oos))),
-        Tile("p-value of its days", _small(statistics.get("p_value")), tuple(_p_value(statistics))),
-        _luck(configuration, explanation),
+        _p_value(statistics.get("p_value")),
+        Tile("Beats luck?", explanation.luck.answer, tuple(_luck(explanation))),
     )
 
 
@@ -126,7 +119,7 @@ def newer_days(
 
 def _small(p: float | None) -> str:
     """Write a p-value; below a thousandth nobody needs its digits."""
-    return number(p) if p is None or p >= _SMALLEST else f"below {_SMALLEST:g}"
+    return number(p) if p is None or p >= SMALLEST else f"below {SMALLEST:g}"
 
 
 def _verdict(passed: bool, sentence: str) -> Remark:
@@ -171,50 +164,34 @@ def _trades(oos: Mapping[str, Any]) -> Iterator[Remark]:
     yield _verdict(many, "enough to judge" if many else f"too few: at least {_TRADES} are needed")
 
 
-def _p_value(statistics: Mapping[str, Any]) -> Iterator[Remark]:
-    p = statistics.get("p_value")
+def _p_value(p: float | None) -> Tile:
+    """Say how often luck alone earns as much as its days: their p-value in plain words."""
+    label = "Luck alone earns as much in"
     if p is None:
-        yield Remark("skipped", "undefined: its days do not vary")
+        return Tile(label, "undefined", (Remark("skipped", "its days do not vary"),))
+    asked = _verdict(p < LEVEL, f"under {100 * LEVEL:.0f} of 100 are needed")
+    named = Remark("skipped", f"p-value of its days: {_small(p)}")
+    return Tile(label, cases(p).removesuffix(" cases"), (asked, named))
+
+
+def _luck(explanation: Explanation) -> Iterator[Remark]:
+    """Say why it beats luck or not, and what the tests of its search found."""
+    luck = explanation.luck
+    yield Remark({"yes": "passed", "no": "failed"}.get(luck.answer, "skipped"), luck.reason)
+    if explanation.stage == "DECAY":
         return
-    cases = f"{1000 * p:.0f} of 1,000" if p < 0.1 else f"{100 * p:.0f} of 100"
-    if p < _SMALLEST:
-        cases = f"fewer than 1 of {1 / _SMALLEST:,.0f}"
-    yield _verdict(p < LEVEL, f"days without an edge do as well in {cases} cases")
-
-
-def _luck(configuration: Configuration, explanation: Explanation) -> Tile:
-    """Say whether days and search were shown to beat luck, and by which tests."""
     # Of two gates of one figure the lower one decides what is tested: it comes first.
     gates = {gate.name: gate for gate in reversed(explanation.gates)}
-    answer = beats_luck(gates_from(configuration.gates))
-    watched, search = gates.get(WATCHED), gates.get("surrogate_p")
-    if watched is not None and watched.outcome == "passed":
-        remark = Remark("passed", f"days watched on paper show it: p {_small(watched.value)}")
-        return Tile("Shown to beat luck?", answer, (remark,))
-    remarks = []
-    if answer == "no":
-        remarks.append(
-            Remark("failed", f"no proof: luck does as well too often (p {LEVEL} or more)")
-        )
-    tested = search is not None and search.value is not None
-    tests = {"surrogate_p": _SEARCH} if tested else {}
-    tests |= {"reality_check_p": "whole search (reality check)", "p_value": "its days"}
-    for gate in (gates[name] for name in tests if name in gates):
-        p = "not tested" if gate.value is None else f"p {_small(gate.value)}"
-        outcome = "skipped" if gate.value is None else gate.outcome
-        remarks.append(Remark(outcome, f"{tests[gate.name]}: {p}"))
-    if tested and "fdr_q_value" in gates and gates["fdr_q_value"].value is not None:
-        q = gates["fdr_q_value"]
-        remarks.append(Remark(q.outcome, f"among the markets of its sweep: q {_small(q.value)}"))
-    failed = [name for name in _BEFORE_LUCK if name in gates and gates[name].outcome == "failed"]
-    undefined = "alpha_p" in failed and gates["alpha_p"].value is None
-    if not tested:
-        why = _BEFORE_LUCK[failed[0]] if failed else "the training left it out"
-        why = _UNDEFINED if undefined and failed == ["alpha_p"] else why
-        remarks.append(Remark("skipped", f"{_SEARCH}: not tested, because {why}"))
-    elif undefined:
-        remarks.append(Remark("skipped", f"beside holding: not tested, because {_UNDEFINED}"))
-    return Tile("Shown to beat luck?", answer, tuple(remarks))
+    for name, asks in _ASKS.items():
+        p = gates[name].value if name in gates else None
+        if p is not None and cases(p) not in luck.reason:
+            yield Remark(gates[name].outcome, f"{asks} in {cases(p)}")
+    q = gates["fdr_q_value"].value if "fdr_q_value" in gates else None
+    if q is not None:
+        said = f"of markets that stand out so, {share(q)} are luck (q {_small(q)})"
+        yield Remark(gates["fdr_q_value"].outcome, said)
+    if "surrogate_p" not in gates or gates["surrogate_p"].value is None:
+        yield Remark("skipped", "not tried on candles without an edge")
 
 
 def sparkline(series: DailySeries) -> Sparkline | None:

@@ -326,7 +326,7 @@ class SweptMarket:
         if self.configuration is None:
             return ""
         row = self.configuration
-        return verdict(row.lifecycle_stage, gates_from(row.gates))
+        return verdict(row.lifecycle_stage, gates_from(row.gates), figures=False)
 
 
 def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[SweptMarket]]:

@@ -223,6 +223,10 @@ class ConfigurationRow(Row):
     """Whether they were invented."""
     stage: str
     """Lifecycle stage (validation rules §6)."""
+    beats_luck: Literal["yes", "no", "not known yet", ""]
+    """Whether it was shown to beat luck."""
+    luck_reason: str
+    """Why so."""
     active: Literal["active", "not active", ""]
     """Whether it is switched on."""
     net_profit: Number
@@ -270,6 +274,10 @@ class MarketRow(Row):
     """How far it is."""
     stage: str
     """Lifecycle stage (validation rules §6); empty where nothing is stored."""
+    beats_luck: str
+    """Whether it was shown to beat luck; empty where nothing is stored."""
+    luck_reason: str
+    """Why so; empty where nothing is stored."""
     net_profit: Number
     """Fraction of the equity at the start."""
     hold_net_profit: Number

@@ -84,6 +84,7 @@ def in_figures(market: SweptMarket) -> str:
         ("Sharpe", defined(market.figure("sharpe_ratio"), ".2f")),
         ("drawdown", defined(market.figure("max_drawdown"), share)),
         ("trades", defined(market.figure("sample_size"), ",.0f")),
+        ("beats luck", market.configuration.luck.answer),
         ("p", defined(market.p_value, ".3g")),
         ("q", defined(market.fdr_q_value, ".3g")),
     )

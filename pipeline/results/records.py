@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import STAGES, Stage, gates_from, position_size
+from pipeline.validation.wording import Luck, beats_luck
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 
@@ -178,6 +179,11 @@ class Configuration:
         return self.out_of_sample | self.statistics | known
 
     @property
+    def luck(self) -> Luck:
+        """Whether it was shown to beat luck, and why so."""
+        return beats_luck(self.lifecycle_stage, gates_from(self.gates))
+
+    @property
     def position_size(self) -> float:
         """Share of a full position that it may trade (validation rules §6.11)."""
         return position_size(self.lifecycle_stage, gates_from(self.gates), self.synthetic)
@@ -201,7 +207,7 @@ class ConfigurationSummary:
 
     ``first_day`` and ``last_day`` are UTC days of its candles, ``optimizer`` the method that it was
     searched by. ``max_drawdown`` is out of sample; ``fdr_q_value`` is None where no sweep judged
-    it. What an earlier build did not store is None.
+    it; for ``luck_reason`` see `Luck`. What an earlier build did not store is None.
     """
 
     id: str
@@ -211,6 +217,8 @@ class ConfigurationSummary:
     pair: str
     timeframe: str
     lifecycle_stage: Stage
+    beats_luck: str
+    luck_reason: str
     synthetic: bool
     is_active: bool
     oos_sharpe_ratio: float | None

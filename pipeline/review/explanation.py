@@ -17,12 +17,14 @@ from pipeline.review.gates import FIGURES, ExplainedGate, explained
 from pipeline.review.next_step import Step, next_step, track_record_needed
 from pipeline.review.rise import ways_to_rise
 from pipeline.review.since import latest_band, since
+from pipeline.validation import wording
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.stages import Gate, Stage, gates_from, is_watched
-from pipeline.validation.wording import badge, beside_holding, market_name, number, plural, verdict
+from pipeline.validation.wording import number, plural
 
 #: In place of a stage, which may be the edit itself.
 _EDITED = "NOT AS IT WAS STORED"
+_UNREAD = wording.Luck("not known yet", "it is not as it was stored")
 _AGAIN = (
     "Put back what is named above, or restore its row together with its events from one copy of"
     " the database. What stands here besides is what the database says now: any of it may be false."
@@ -33,8 +35,9 @@ _AGAIN = (
 class Explanation:
     """Sentences about one configuration, in the order in which they are read.
 
-    ``badge`` names the stage with the gates that only live trading can judge. ``stage`` is None,
-    and ``badge`` says so, where something is not as it was stored: the stage may be the edit.
+    ``badge`` names the stage, whether it beats luck, and what was not tested; ``luck`` is that
+    answer with its reason. ``stage`` is None, and ``badge`` says so, where something is not as it
+    was stored: the stage may be the edit.
     ``statistics`` are the row's figures (validation rules §3), for who would rather reckon.
     ``next_step`` says what to do now.
     ``since`` says where the days since lie in their band, and ``live_band`` holds the figures of
@@ -48,6 +51,7 @@ class Explanation:
     size: float
     badge: str
     verdict: str
+    luck: wording.Luck
     next_step: Step
     gates: tuple[ExplainedGate, ...]
     moves: tuple[str, ...]
@@ -86,7 +90,7 @@ def explain(
     reported = {name: e.at for e in events if e.kind == records.EXECUTION for name in e.figures}
     judged = gates_from(configuration.gates)
     band = latest_band(events)
-    shown = _EDITED if objections else badge(stage, judged, configuration.synthetic)
+    shown = _EDITED if objections else wording.badge(stage, judged, configuration.synthetic)
     gates = tuple(
         explained(gate, reported.get(gate["name"]), is_watched(judged))
         for gate in configuration.gates
@@ -101,12 +105,13 @@ def explain(
     record = Record(**{name: getattr(configuration, name) for name in Record._fields})
     return Explanation(
         configuration_id=configuration.id,
-        market=market_name(configuration),
+        market=wording.market_name(configuration),
         synthetic=configuration.synthetic,
         stage=None if objections else stage,
         size=size,
         badge=shown,
         verdict=meaning,
+        luck=_UNREAD if objections else configuration.luck,
         next_step=next_step(configuration, events, objections),
         gates=gates,
         moves=tuple(moves),
@@ -147,8 +152,8 @@ def _verdict(
             " today's rules: train the market anew."
         )
     else:
-        yield f"{verdict(stage, judged, only_live)}."
-    beside = beside_holding(configuration.out_of_sample, configuration.statistics)
+        yield f"{wording.verdict(stage, judged, only_live)}."
+    beside = wording.beside_holding(configuration.out_of_sample, configuration.statistics)
     yield from [beside] if beside and stage != "DECAY" else []
     for rise in (event for event in events if event.kind == records.WATCH):
         yield f"It rose from {rise.from_stage} on {rise.at:%Y-%m-%d}: {rise.reason}"

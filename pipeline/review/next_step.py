@@ -147,7 +147,9 @@ def _more_days(
     if "sharpe_ratio" in failed:
         return Step("drop", "Drop it: days like these do not reach the Sharpe ratio that is asked.")
     return Step(
-        "wait", f"It needs {_in_years(more)} like these to be told from luck: trade nothing."
+        "wait",
+        f"Train it again when it has {_in_years(more)}: so many like these could tell it from"
+        " luck. Trade nothing until then.",
     )
 
 

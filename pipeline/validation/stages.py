@@ -139,34 +139,6 @@ def is_watched(gates: Iterable[Gate]) -> bool:
     return any(gate.name == WATCHED and gate.passed for gate in gates)
 
 
-#: Whether days and search were shown to beat luck, in the words that every text uses.
-Answer = Literal["yes", "in part", "no", "not tested"]
-
-
-def beats_luck(gates: Iterable[Gate]) -> Answer:
-    """Say whether days and search were shown to beat luck; days watched on paper answer it too.
-
-    "not tested" stands beside no failed test: where one failed the answer is "no", also if the
-    search was never held against candles without an edge. "in part" is that this one passed, and
-    not every other. Where alpha is asked for and its p-value is undefined, nobody can tell luck
-    from holding the market: "yes" is "not tested" then.
-    """
-    judged = {gate.name: gate for gate in gates}
-    if is_watched(judged.values()):
-        return "yes"
-    search, counted = judged.get("surrogate_p"), judged.get("fdr_q_value")
-    others = [judged[name] for name in ("p_value", "reality_check_p") if name in judged]
-    failed = any(gate.passed is False and gate.value is not None for gate in others)
-    if search is None or search.value is None:
-        return "no" if failed else "not tested"
-    if not search.passed or (counted is not None and counted.passed is False):
-        return "no"
-    alpha = judged.get("alpha_p")
-    if alpha is not None and alpha.passed is False:  # it may be the market's luck
-        return "not tested" if alpha.value is None and not failed else "in part"
-    return "yes" if all(gate.passed for gate in others) else "in part"
-
-
 def position_size(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> float:
     """Return the share of a full position that a configuration may trade (validation rules §6.11).
 

@@ -2,31 +2,89 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pipeline.validation.stages import Gate, Stage, beats_luck, is_watched
+from pipeline.validation.stages import Gate, Stage, is_watched
 
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
-_VERDICTS: dict[Stage, str] = {
-    "PAPER": "it does not earn enough on days that no search had seen: trade nothing",
-    "DISCOVERY": "it earned out of sample, too little to tell from luck: trade nothing",
-    "VALIDATION": "it earned out of sample and the whole search beats luck, and a gate of MATURE is"
-    " not passed yet",
-    "MATURE": "it earned out of sample, and both its days and the whole search beat luck",
-    "DECAY": "it earned once, and stopped on newer candles: trade nothing",
-}
 
-#: Of PAPER that lost, and of VALIDATION where a stricter test against luck failed.
-_LOST = "it lost on days that no search had seen: trade nothing"
-_IN_PART = "it earned out of sample and beats luck in part: a stricter test is not passed yet"
+@dataclass(frozen=True)
+class Luck:
+    """Whether it beats luck, and why; ``kind`` is why without figures, empty where it has none."""
 
-#: Of DISCOVERY where the gates against luck are not what holds it there.
-_FEW = "the search beats luck, but its trades out of sample are too few to go further"
-_UNTESTED = "it earned out of sample, and nobody tested whether it is luck: trade nothing"
-_DISCOVERIES = {
-    "alpha_p": "it earned out of sample no more than holding the market explains: trade nothing",
-    "fdr_q_value": "it earned out of sample, too little for one of so many markets: trade nothing",
+    answer: Literal["yes", "no", "not known yet"]
+    reason: str
+    kind: str = ""
+
+
+#: Tests of days and search, all of which must pass (validation rules §6).
+_TESTS = ("surrogate_p", "p_value", "reality_check_p")
+_OFTEN = "luck alone does as well too often"
+
+
+def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
+    """Say whether days and search were shown to beat luck: the first answer below that fits.
+
+    "no" is that a test which holds a configuration back failed, and no proof that it is luck. Where
+    alpha is asked for and undefined, nobody can tell luck from holding the market. Days that were
+    watched on paper answer it by themselves (validation rules §6.13).
+    """
+    judged = {gate.name: gate for gate in reversed(list(gates))}  # of two the one that comes first
+    failed = {g.name: g.value for g in judged.values() if g.passed is False}
+    known = {name: judged[name].value for name in _TESTS if name in judged}
+    often = "luck alone does as well in {}".format
+    worst = max((p for name, p in known.items() if p is not None and name in failed), default=0.0)
+    held = any(judged[name].stage == stage for name in failed)
+    if stage == "DECAY":
+        return Luck("no", "it stopped earning on newer candles")
+    if stage in ("PAPER", "DISCOVERY") and "surrogate_p" in judged and not held:
+        return Luck("not known yet", "newer candles say less")
+    if is_watched(judged.values()):
+        return Luck("yes", "the days watched on paper earned more than luck explains")
+    if "net_profit" in failed:
+        return Luck("no", "it lost")
+    if (p := failed.get("surrogate_p")) is not None:
+        return Luck("no", often(cases(p)), _OFTEN)
+    if failed.get("fdr_q_value") is not None:
+        many = "so many markets were tried that luck finds one like it"
+        return Luck("no", many, "too many markets were tried")
+    if failed.get("alpha_p") is not None:
+        return Luck("no", "holding the market explains what it earned")
+    few = judged.get("sample_size")
+    if few is not None and few.passed is False and few.stage == "DISCOVERY":
+        needed = f"{plural(int(few.value or 0), 'trade')}, {few.threshold:,.0f} are needed"
+        return Luck("not known yet", needed, "too few trades")
+    if "alpha_p" in failed:
+        return Luck("not known yet", "it cannot be told from holding the market")
+    if known.get("surrogate_p") is None:
+        untested = Luck("not known yet", "nobody tested it")
+        return Luck("no", often(cases(worst)), _OFTEN) if worst else untested
+    if worst:
+        needed = f", under {5 if worst >= 0.1 else 50} are needed"
+        return Luck("not known yet", often(cases(worst)) + needed, "a stricter test is not passed")
+    if None in known.values():
+        return Luck("not known yet", "a stricter test is not made")
+    seldom = f"only {cases(max(p for p in known.values() if p is not None))}"
+    return Luck("yes", often(seldom), "luck alone seldom does as well")
+
+
+def cases(p: float) -> str:
+    """Write a p-value as what it asks, ``53 of 1,000 cases``: how often luck alone does as well."""
+    if p < SMALLEST:
+        return f"under 1 of {1 / SMALLEST:,.0f} cases"
+    return f"{1000 * p:.0f} of 1,000 cases" if p < 0.1 else f"{100 * p:.0f} of 100 cases"
+
+
+#: The smallest p-value that is written with its digits.
+SMALLEST = 0.001
+
+#: How a verdict says whether it beats luck.
+_SAID = {
+    "yes": "it earned out of sample and beats luck",
+    "no": "it earned out of sample and was not shown to beat luck",
+    "not known yet": "it earned out of sample, and whether it beats luck is not known yet",
 }
 
 _WATCHED = (
@@ -37,79 +95,78 @@ _WATCHED = (
 #: Where nothing but live orders keeps a configuration from the next stage.
 _LIVE_VERDICTS: dict[Stage, str] = {
     "PAPER": "too few of its live orders were filled: trade nothing",
-    "VALIDATION": "it earned out of sample, and both its days and the whole search beat luck, but"
-    " prices went against its live orders",
+    "VALIDATION": f"{_SAID['yes']}, but prices went against its live orders",
 }
 
 #: Gates whose figures only live trading knows.
 _LIVE = {"fill_rate": "fill rate", "adverse_selection_score": "adverse selection"}
 
 
-def verdict(stage: Stage, gates: Sequence[Gate], only_live: bool = False) -> str:
+def verdict(
+    stage: Stage, gates: Sequence[Gate], only_live: bool = False, *, figures: bool = True
+) -> str:
     """Say what a stage means, without a full stop.
 
-    ``only_live`` says that nothing but live orders keeps it from the next one.
+    ``only_live``: nothing but live orders keeps it there; ``figures``: the reason has them.
     """
     if only_live and stage in _LIVE_VERDICTS:
         return _LIVE_VERDICTS[stage]
     if stage == "VALIDATION" and is_watched(gates):
         return _WATCHED
-    all_failed = {g.name for g in gates if g.passed is False}
-    if stage == "PAPER" and "net_profit" in all_failed:
-        return _LOST
-    luck = beats_luck(gates)
-    if stage == "VALIDATION" and luck == "in part":
-        return _IN_PART
-    if stage != "DISCOVERY":
-        return _VERDICTS[stage]
-    failed = {g.name: g.value for g in gates if g.passed is False and g.stage == stage}
-    if set(failed) == {"sample_size"}:
-        return _FEW
-    # Where another gate decides, the search is not held against surrogates.
-    known = [name for name in _DISCOVERIES if failed.get(name) is not None]
-    if failed.get("surrogate_p") is None and known:
-        return _DISCOVERIES[known[0]]
-    return _UNTESTED if luck == "not tested" else _VERDICTS[stage]
+    luck, all_failed = beats_luck(stage, gates), [g for g in gates if g.passed is False]
+    if stage == "DECAY":
+        return "it earned once, and stopped on newer candles: trade nothing"
+    if stage == "PAPER":
+        lost = any(gate.name == "net_profit" for gate in all_failed)
+        came = "lost" if lost else "does not earn enough"
+        return f"it {came} on days that no search had seen: trade nothing"
+    said = f"{_SAID[luck.answer]}: {luck.reason if figures or not luck.kind else luck.kind}"
+    if stage == "VALIDATION" and luck.answer == "yes":
+        return f"{said}. A gate of MATURE is not passed yet"
+    failed = {gate.name for gate in all_failed if gate.stage == stage}
+    return f"{said}. Trade nothing" if stage == "DISCOVERY" and failed != {"sample_size"} else said
 
 
 def beside_holding(out_of_sample: Mapping[str, Any], statistics: Mapping[str, Any]) -> str:
-    """Say in a sentence that holding the market did better; nothing where it did not."""
+    """Say in a sentence whether holding the market did better; nothing where that is not known."""
     excess = statistics.get("excess_net_profit")
-    if excess is None or excess >= 0.0:
+    if not excess:
         return ""
     earned = out_of_sample["net_profit"] > 0.0
+    if excess > 0.0:
+        return f"{'It earned more' if earned else 'It lost less'} than holding the market."
     return "It earned less than holding the market." if earned else "Holding the market did better."
 
 
 def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:
-    """Name a stage with what it was not held against.
+    """Name a stage with whether it beats luck, and with what it was not held against.
 
-    ``DISCOVERY (not tested: luck)``, ``MATURE (not tested: other markets; not known yet: fill rate,
-    adverse selection)``. Only live trading knows the last two. DECAY rests on none of them.
+    ``DISCOVERY (beats luck: not known yet, too few trades)``, ``MATURE (beats luck: yes; not
+    tested: other markets, fill rate, adverse selection)``. Only live trading knows the last two; of
+    what is not traded in full nobody asks for them. DECAY rests on none of it.
     """
+    if stage == "DECAY":
+        return marked(stage, synthetic)
     judged = list(gates)
-    unknown = {gate.name for gate in judged if gate.value is None}
-    untested, live = [], []
-    if stage != "DECAY" and beats_luck(judged) == "not tested":
-        untested.append("luck")
-    if stage in ("VALIDATION", "MATURE") and "fdr_q_value" in unknown:
-        untested.append("other markets")
-    if stage not in ("PAPER", "DECAY"):
-        live = [label for name, label in _LIVE.items() if name in unknown]
-    parts = (("not tested", untested), ("not known yet", live))
-    said = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
-    return marked(stage, synthetic) + (f" ({said})" if said else "")
+    luck, untested = beats_luck(stage, judged), []
+    if stage in ("VALIDATION", "MATURE"):
+        names = {"fdr_q_value": "other markets"} | _LIVE
+        unknown = {gate.name for gate in judged if gate.value is None}
+        untested = [label for name, label in names.items() if name in unknown]
+    beside = f"; not tested: {', '.join(untested)}" if untested else ""
+    why = "" if luck.answer == "yes" else f", {luck.kind or luck.reason}"
+    return f"{marked(stage, synthetic)} (beats luck: {luck.answer}{why}{beside})"
 
 
 #: What each statistic says, in the order of a table.
 MEANINGS = {
-    "p_value": "of the days out of sample against a Sharpe ratio of 0",
+    "p_value": "how often luck alone earns as much: days out of sample against a Sharpe ratio of 0",
     "z_score": "the same, in standard deviations",
-    "reality_check_p": "of the best of all combinations against the best of luck",
-    "surrogate_p": "of the best 1 % against the same search on candles without an edge",
+    "reality_check_p": "how often the best of luck is as good as the best of all combinations",
+    "surrogate_p": "how often the same search finds as good a best 1 % on candles without an edge",
     "beta": "part of the market's daily return that a full position shared",
     "alpha": "return a year, not compounded, that holding the market does not explain",
-    "alpha_p": "of alpha against none",
+    "alpha_p": "how often holding the market, with luck, earns as much: alpha against none",
     "excess_net_profit": "net profit less that of buying and holding, in percentage points",
     "time_in_market": "share of the time with a position",
     "deflated_sharpe_ratio": "of the best, given how many were tried: a band",

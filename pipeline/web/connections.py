@@ -17,24 +17,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 A_PEER, LASTING = 512, 0.5
 
 
-def _places() -> int:
-    """Return three quarters of the files that the process may open."""
-    return max(64, getrlimit(RLIMIT_NOFILE)[0] * 3 // 4)
-
-
 class Bounds(NamedTuple):
     """What one connection and one peer may take.
 
     ``head`` and ``body`` are the seconds in which a request's head and its body must have come,
     however many bytes come in them; ``answer`` those that an answer may wait for a peer that does
-    not read. ``a_peer`` and ``in_all`` are connections.
+    not read. ``a_peer`` and ``in_all`` are connections; the latter three
+    quarters of the files that the process may open.
     """
 
     head: float = 10.0
     body: float = 30.0
     answer: float = 30.0
     a_peer: int = A_PEER
-    in_all: int = _places()
+    in_all: int = max(64, getrlimit(RLIMIT_NOFILE)[0] * 3 // 4)
 
 
 class Connection(H11Protocol):

@@ -57,6 +57,13 @@ def test_figures_over_common_days_are_computed_from_these_alone(candidate):
     go.Figure(drawn)
 
 
+def test_each_says_whether_it_beats_luck_in_the_words_of_its_page(candidate):
+    """Both rows have the gates of one that lost; monitoring found one in decay since."""
+    fallen = candidate(days(100, 50), lifecycle_stage="DECAY")
+    line = by_name(Comparison([candidate(days(100, 50)), fallen], {}).figures())["beats_luck"]
+    assert line.written == ("no: it lost", "no: it stopped earning on newer candles")
+
+
 def test_correlation_is_of_the_days_that_two_share(candidate):
     one, other = days(0, 90), days(30, 90)
     late, flat = days(70, 90), days(0, 90, np.zeros(90))

@@ -78,36 +78,51 @@ def test_thirty_trades_are_enough(report):
 def _luck(report, surrogate_p, reality_check_p, p_value, fdr_q_value=None):
     known = {"surrogate_p": surrogate_p, "reality_check_p": reality_check_p, "p_value": p_value}
     judged = judged_row(SURE, known | {"fdr_q_value": fdr_q_value, "beta": 0.1})
-    row = replace(report.configuration, gates=judged.gates)
+    row = replace(report.configuration, gates=judged.gates, lifecycle_stage=judged.lifecycle_stage)
     explained = explain(row)
-    assert ("luck" in explained.badge) == (tiles(row, explained)[5].value == "not tested")
+    assert f"beats luck: {tiles(row, explained)[5].value}" in explained.badge
     return tiles(row, explained)[5]
 
 
 @pytest.mark.parametrize(
     ("p_values", "answer"),
     [
-        ((None, 0.01, 0.01), "not tested"),
-        ((None, None, None), "not tested"),
+        ((None, 0.01, 0.01), "not known yet"),
+        ((None, None, None), "not known yet"),
         ((None, 0.01, 0.2), "no"),
         ((None, 0.2, 0.01), "no"),
         ((0.2, 0.01, 0.01), "no"),
         ((0.01, 0.01, 0.01, 0.3), "no"),
-        ((0.01, 0.2, 0.01), "in part"),
-        ((0.01, 0.01, 0.06), "in part"),
-        ((0.01, None, 0.01), "in part"),
+        ((0.01, 0.2, 0.01), "not known yet"),
+        ((0.01, 0.01, 0.06), "not known yet"),
+        ((0.01, None, 0.01), "not known yet"),
         ((0.01, 0.01, 0.01), "yes"),
         ((0.01, 0.01, 0.01, 0.03), "yes"),
     ],
 )
-def test_luck_is_beaten_by_all_tests_or_in_part(report, p_values, answer):
-    """The tile has the badge's answer, and "not tested" stands beside no failed test."""
+def test_luck_is_beaten_by_all_tests_or_not_known_to_be(report, p_values, answer):
+    """The tile has the badge's answer and its one reason first."""
+    outcomes = {"yes": "passed", "no": "failed", "not known yet": "skipped"}
     tile = _luck(report, *p_values)
     assert tile.value == answer
-    outcomes = {remark.outcome for remark in tile.remarks}
-    assert ("failed" in outcomes) == (
-        answer == "no" or (answer == "in part" and None not in p_values)
-    )
+    assert tile.remarks[0].outcome == outcomes[answer]
+
+
+def test_a_case_of_luck_is_told_in_plain_numbers(report):
+    """Each p-value once, as a share of cases."""
+    said = [r.sentence for r in _luck(report, 0.97, 0.0004, 0.01).remarks]
+    assert said == [
+        "luck alone does as well in 97 of 100 cases",
+        "the best by luck is as good in under 1 of 1,000 cases",
+    ]
+    tile, outcomes = _tile(report, "Luck alone earns as much in", {"p_value": 0.0527})
+    assert (tile.value, outcomes) == ("53 of 1,000", ["failed", "skipped"])
+
+
+def test_too_few_trades_leave_luck_unknown(report):
+    tile, verdict = _alpha(report, 0.1, 0.01, 0.01, sample_size=12)
+    assert (tile.value, tile.remarks[0].sentence) == ("not known yet", "12 trades, 30 are needed")
+    assert "12 trades, 30 are needed" in verdict
 
 
 def _alpha(report, beta, alpha_p, surrogate_p, **figures):
@@ -123,26 +138,32 @@ def _alpha(report, beta, alpha_p, surrogate_p, **figures):
 @pytest.mark.parametrize("beta", [0.9, None])
 def test_an_undefined_alpha_beats_no_luck(report, beta, undefined):
     tile, verdict = _alpha(report, beta, undefined, 0.01)
-    assert tile.value == "not tested"
-    assert "nobody tested" in verdict
-    assert [r.sentence for r in tile.remarks if "alpha is undefined" in r.sentence]
+    assert tile.value == "not known yet"
+    assert "cannot be told from holding" in verdict
     assert _alpha(report, 0.1, undefined, 0.01)[0].value == "yes"  # it rides no market
 
 
-def test_what_holding_explains_beats_luck_in_part(report):
-    assert _alpha(report, 0.9, 0.5, 0.01)[0].value == "in part"
+def test_what_holding_explains_beats_no_luck(report):
+    assert _alpha(report, 0.9, 0.5, 0.01)[0].value == "no"
     assert _alpha(report, 0.9, 0.01, 0.01)[0].value == "yes"
 
 
-def test_why_the_search_was_not_tested_is_the_gate_below_it(report):
+def test_an_untested_search_is_laid_to_the_gate_below_it(report):
     """A Sharpe ratio that is too low for MATURE keeps no search from its test."""
-    for alpha_p, why in ((0.3, "holding explains"), (None, "alpha is undefined")):
+    for alpha_p, answer, why in (
+        (0.3, "no", "holding the market explains"),
+        (None, "not known yet", "cannot be told from holding"),
+    ):
         tile, _ = _alpha(report, 0.9, alpha_p, None, sharpe_ratio=1.0)
-        assert why in tile.remarks[-1].sentence
+        assert tile.value == answer
+        assert why in tile.remarks[0].sentence
     row = replace(report.configuration, gates=judged_row(SURE, {"p_value": 0.01}).gates)
     of_old_rules = [gate for gate in row.gates if gate["name"] not in ("alpha_p", "fill_rate")]
-    row = replace(row, gates=of_old_rules)
-    assert "the training left it out" in tiles(row, explain(row))[5].remarks[-1].sentence
+    row = replace(row, gates=of_old_rules, lifecycle_stage="DISCOVERY")
+    assert [r.sentence for r in tiles(row, explain(row))[5].remarks] == [
+        "nobody tested it",
+        "not tried on candles without an edge",
+    ]
 
 
 def test_the_last_look_and_the_paper_account_are_in_figures():

@@ -57,6 +57,12 @@ def test_markets_are_ordered_by_their_sharpe_ratio(markets):
     go.Figure(figure)
 
 
+def test_a_market_says_whether_it_beats_luck(markets):
+    lost = markets[0].configuration.luck
+    assert (lost.answer, lost.reason) == ("no", "it lost")
+    assert "beats luck no" in in_figures(markets[0])
+
+
 def test_the_line_of_benjamini_and_hochberg_is_of_each_family(markets):
     real, limit, planted, limit_planted = discoveries(markets)["data"]
     assert real["y"] == [0.04, 0.2, 1.0]

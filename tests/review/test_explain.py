@@ -17,8 +17,10 @@ def test_a_training_is_explained(fading):
     lines = finished.out.splitlines()
     assert lines[:3] == [
         f"{identity}, binance:BTC/USDT:15m",
-        "VALIDATION (not tested: other markets; not known yet: fill rate, adverse selection), size"
-        " 0.5: it earned out of sample and beats luck in part: a stricter test is not passed yet.",
+        "VALIDATION (beats luck: not known yet, a stricter test is not made; not tested: other"
+        " markets, fill rate, adverse selection), size 0.5: it earned out of sample, and whether it"
+        " beats luck is not known yet: a stricter test is not made. It earned more than holding the"
+        " market.",
         "Next: Watch it on paper for a month. Then switch it on, with half of the full size at"
         " most.",
     ]
@@ -42,7 +44,7 @@ def test_invented_candles_are_marked(here):
     trained = here(*QUICK, "optimizer=random", "validation.evidence=deciding")
     finished = command(explain, trained.folder, "latest")
     assert finished.out.startswith("SYNTHETIC candles: nothing below says anything about a market.")
-    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']}, size 0: " in (finished.out)
+    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']} (beats luck: " in finished.out
 
 
 def test_the_grid_that_was_searched_is_counted(fading):

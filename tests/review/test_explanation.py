@@ -46,72 +46,100 @@ def caveat(words, **statistics):
     return found
 
 
-LIVE = "not known yet: fill rate, adverse selection"
-UNKNOWN = f"({LIVE})"
+LIVE = "not tested: other markets, fill rate, adverse selection"
+SURE = "it earned out of sample and beats luck: luck alone does as well in only 20 of 1,000 cases."
+UNSURE = "it earned out of sample, and whether it beats luck is not known yet"
+NOT_SHOWN = "it earned out of sample and was not shown to beat luck"
+LOST = (
+    "PAPER (beats luck: no, it lost), size 0: it lost on days that no search had seen: trade"
+    " nothing."
+)
 
 
 @pytest.mark.parametrize(
     ("figures", "verdict"),
     [
-        (
-            {},
-            f"MATURE (not tested: other markets; {LIVE}), size 1: it earned out of"
-            " sample, and both its days and the whole search beat luck.",
-        ),
+        ({}, f"MATURE (beats luck: yes; {LIVE}), size 1: {SURE}"),
         (
             {"reality_check_p": 0.2, "fill_rate": 0.9},
-            "VALIDATION (not tested: other markets; not known yet: adverse selection), size 0.5:"
-            " it earned out of sample and beats luck in part: a stricter test is not passed yet.",
+            "VALIDATION (beats luck: not known yet, a stricter test is not passed; not tested:"
+            " other"
+            f" markets, adverse selection), size 0.5: {UNSURE}: luck alone does as well in 20 of"
+            f" 100"
+            " cases, under 5 are needed.",
+        ),
+        (
+            {
+                "p_value": 0.06,
+                "fill_rate": 0.9,
+                "adverse_selection_score": 0.1,
+                "fdr_q_value": 0.01,
+            },
+            "VALIDATION (beats luck: not known yet, a stricter test is not passed), size 0.5:"
+            f" {UNSURE}: luck alone does as well in 60 of 1,000 cases, under 50 are needed.",
+        ),
+        (
+            {"sharpe_ratio": 1.0},
+            f"VALIDATION (beats luck: yes; {LIVE}), size 0.5: {SURE} A gate of MATURE is not passed"
+            " yet.",
         ),
         (
             {"surrogate_p": 0.2},
-            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample, too little to tell from luck:"
-            " trade nothing.",
+            f"DISCOVERY (beats luck: no, luck alone does as well too often), size 0: {NOT_SHOWN}:"
+            " luck alone does as well in 20 of 100 cases. Trade nothing.",
         ),
         (
-            {"sample_size": 20},
-            f"DISCOVERY {UNKNOWN}, size 0.25: the search beats luck, but its trades out of sample"
-            " are too few to go further.",
+            {"sample_size": 12},
+            f"DISCOVERY (beats luck: not known yet, too few trades), size 0.25: {UNSURE}: 12"
+            f" trades,"
+            " 30 are needed.",
         ),
         (
-            {"sample_size": 20, "synthetic": True},
-            f"SYNTHETIC DISCOVERY {UNKNOWN}, size 0: the search beats luck, but its trades out of"
-            " sample are too few to go further.",
+            {"sample_size": 1, "synthetic": True},
+            "SYNTHETIC DISCOVERY (beats luck: not known yet, too few trades), size 0:"
+            f" {UNSURE}: 1 trade, 30 are needed.",
         ),
         (
             {"sample_size": 20, "surrogate_p": None},
-            f"DISCOVERY (not tested: luck; {LIVE}), size 0: it earned out of sample, and"
-            " nobody tested whether it is luck: trade nothing.",
+            f"DISCOVERY (beats luck: not known yet, too few trades), size 0: {UNSURE}: 20 trades,"
+            f" 30"
+            " are needed. Trade nothing.",
+        ),
+        (
+            {"surrogate_p": None},
+            f"DISCOVERY (beats luck: not known yet, nobody tested it), size 0: {UNSURE}: nobody"
+            " tested it. Trade nothing.",
         ),
         (
             {"net_profit": 0.2, "statistics": {"excess_net_profit": -0.1}},
-            f"MATURE (not tested: other markets; {LIVE}), size 1: it earned out of sample, and both"
-            " its days and the whole search beat luck. It earned less than holding the market.",
+            f"MATURE (beats luck: yes; {LIVE}), size 1: {SURE} It earned less than holding the"
+            " market.",
+        ),
+        (
+            {"net_profit": 0.2, "statistics": {"excess_net_profit": 0.1}},
+            f"MATURE (beats luck: yes; {LIVE}), size 1: {SURE} It earned more than holding the"
+            " market.",
         ),
         (
             {"net_profit": -0.01, "p_value": 0.6, "surrogate_p": None, "excess_net_profit": -0.1},
-            "PAPER, size 0: it lost on days that no search had seen: trade nothing. Holding the"
-            " market did better.",
+            f"{LOST} Holding the market did better.",
+        ),
+        (
+            {"net_profit": -0.01, "excess_net_profit": 0.1},
+            f"{LOST} It lost less than holding the market.",
         ),
         (
             {"beta": 0.9, "alpha_p": 0.3, "surrogate_p": None},
-            f"DISCOVERY (not tested: luck; {LIVE}), size 0: it earned out of sample no more than"
-            " holding the market explains: trade nothing.",
+            "DISCOVERY (beats luck: no, holding the market explains what it earned), size 0:"
+            f" {NOT_SHOWN}: holding the market explains what it earned. Trade nothing.",
         ),
         (
             {"fdr_q_value": 0.3},
-            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample, too little for one of so many"
-            " markets: trade nothing.",
+            f"DISCOVERY (beats luck: no, too many markets were tried), size 0: {NOT_SHOWN}: so many"
+            " markets were tried that luck finds one like it. Trade nothing.",
         ),
-        (
-            {"net_profit": -0.01},
-            "PAPER, size 0: it lost on days that no search had seen: trade nothing.",
-        ),
-        (
-            {"synthetic": True},
-            f"SYNTHETIC MATURE (not tested: other markets; {LIVE}), size 0: it earned out of"
-            " sample, and both its days and the whole search beat luck.",
-        ),
+        ({"net_profit": -0.01}, LOST),
+        ({"synthetic": True}, f"SYNTHETIC MATURE (beats luck: yes; {LIVE}), size 0: {SURE}"),
     ],
 )
 def test_the_verdict(figures, verdict):
@@ -262,7 +290,8 @@ def reported(day=7, **figures):
 def test_too_few_fills_are_told_as_what_they_are():
     found = explain(configuration(fill_rate=0.2), [reported(fill_rate=0.2)])
     assert found.verdict == (
-        "PAPER, size 0: too few of its live orders were filled: trade nothing. Live"
+        "PAPER (beats luck: yes), size 0: too few of its live orders were filled: trade nothing."
+        " Live"
         " orders keep it there: share of orders filled (live orders, reported on 2023-05-07) is"
         " 20.0 %, at least 70.0 % is needed."
     )
@@ -279,9 +308,10 @@ def test_adverse_selection_is_told_as_what_it_is():
         [reported(6, adverse_selection_score=0.45), reported(7, fill_rate=0.9)],
     )
     assert found.verdict == (
-        "VALIDATION (not tested: other markets; not known yet: fill rate), size 0.5: it earned out"
-        " of sample, and both its days and the whole search beat luck, but prices went against its"
-        " live orders. Live orders keep it there: adverse selection score (live orders, reported on"
+        "VALIDATION (beats luck: yes; not tested: other markets, fill rate), size 0.5: it earned"
+        " out"
+        " of sample and beats luck, but prices went against its live orders. Live orders keep it"
+        " there: adverse selection score (live orders, reported on"
         " 2023-05-06) is 0.45, less than 0.3 is needed."
     )
 
@@ -294,7 +324,7 @@ def test_live_orders_are_not_blamed_for_what_the_candles_said():
 
 def test_slippage_moves_nothing():
     found = explain(configuration(), [reported(slippage=0.01)])
-    assert found.verdict.endswith("and both its days and the whole search beat luck.")
+    assert found.verdict.endswith(SURE)
     assert "Slippage is kept with the configuration; no gate asks for it." in found.moves
 
 

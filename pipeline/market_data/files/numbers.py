@@ -22,8 +22,6 @@ MARKS: dict[Decimal, str] = {"point": ".", "comma": ","}
 _SPACES = "[ \u00a0\u202f'\u2019]"
 _SIGNED = r"[+-]?"
 
-#: A whole number, or one with an exponent and a decimal point: no proof of either mark.
-_NEUTRAL = re.compile(rf"{_SIGNED}\d*")
 #: A mark, at most three digits before it and three after: decimals, or thousands.
 _DOUBTFUL = re.compile(rf"{_SIGNED}[1-9]\d{{0,2}}([.,])\d{{3}}")
 _THOUSANDS = {

@@ -153,6 +153,13 @@ def stage_badge(stage: Stage, synthetic: bool) -> ui.element:
     return text("span", marked(stage, synthetic), stage_look(stage, synthetic))
 
 
+def beats_luck(answer: str, reason: str) -> None:
+    """Add a cell that says whether a row beats luck, and why so."""
+    with text("td", ""), ui.element("div"):
+        text("div", answer)
+        text("div", reason, "soft because")
+
+
 def stage_look(stage: Stage, synthetic: bool) -> str:
     """Return the look of a stage's badge; invented candles promise nothing there."""
     return "badge" if synthetic else f"badge stage-{stage.lower()}"

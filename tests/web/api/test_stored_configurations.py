@@ -170,6 +170,9 @@ def test_results_are_the_configuration_and_its_document(client):
     assert summary["synthetic"] is True
     path = f"/api/configurations/{summary['id']}"
     assert found["documents"] == [told(client.get(path))]
-    assert told(client.get(f"{path}/explanation"))["stage"] == summary["lifecycle_stage"]
+    explained = told(client.get(f"{path}/explanation"))
+    assert explained["stage"] == summary["lifecycle_stage"]
+    told_luck = explained["luck"]["answer"], explained["luck"]["reason"]
+    assert (summary["beats_luck"], summary["luck_reason"]) == told_luck
     page = told(client.get("/api/configurations", params={"synthetic": True, "limit": 1}))
     assert (page["total"], page["configurations"]) == (1, [summary])

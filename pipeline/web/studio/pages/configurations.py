@@ -18,6 +18,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Sorting,
     ask,
+    beats_luck,
     follow_address,
     frame,
     region,
@@ -45,9 +46,8 @@ _KEYS: dict[str, SortKey] = {
     "seed": "seed",
     "stored (UTC)": "created_at",
 }
-_COLUMNS = (*tuple(_KEYS)[:-1], "active", "stored (UTC)")
+_COLUMNS = ("market", "stage", "beats luck", *tuple(_KEYS)[2:-1], "active", "stored (UTC)")
 _SORTS = {key: head for head, key in _KEYS.items()}
-
 
 #: What the address leaves out.
 _USUAL = {"sort": "created_at", "descending": "true", "page": "1", "ticked": ""}
@@ -75,7 +75,9 @@ class Configurations:
         self._ticked = list(dict.fromkeys(one for one in ticked if one))[:MOST]
         follow_address(lambda: self._address)
         self._quiet = False
-        self._offset = (_number(address.get("page", "1")) - 1) * SHOWN
+        word = address.get("page", "")
+        number = int(word) if word.isdecimal() and len(word) < 7 else 1
+        self._offset = max(0, number - 1) * SHOWN
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
             self._filters = {
                 "stage": self._select("stage", STAGES),
@@ -245,11 +247,6 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _number(word: str) -> int:
-    """Return the number of a page; the first where the word is none."""
-    return max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
-
-
 def _path(words: Mapping[str, str]) -> str:
     return "/configurations" + (f"?{urlencode(words, safe=',')}" if words else "")
 
@@ -257,6 +254,7 @@ def _path(words: Mapping[str, str]) -> str:
 def _cells(row: ConfigurationSummary) -> None:
     with ui.element("td"):
         stage_badge(row.lifecycle_stage, row.synthetic)
+    beats_luck(row.beats_luck, row.luck_reason)
     text("td", _written_share(row.oos_net_profit, percent), "number")
     text("td", defined(row.oos_sharpe_ratio, ".2f"), "number")
     text("td", _written_share(row.max_drawdown, share), "number")

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from pipeline.results.live import LiveEvent
-from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.answers import RefusedRow
@@ -125,7 +124,10 @@ class Live(Refresh):
         page = await ask(self._service.configurations, query)
         rows = sorted(page.configurations, key=lambda row: -STAGES.index(row.lifecycle_stage))
         chosen = self._choice.value
-        options = {row.id: _named(row) for row in rows}
+        options = {
+            row.id: f"{market_name(row)} · {marked(row.lifecycle_stage, row.synthetic)} · {row.id}"
+            for row in rows
+        }
         self._choice.set_options(options, value=chosen if chosen in options else None)
         self._on.set_visibility(bool(rows))
         self._none.set_visibility(not rows)
@@ -141,10 +143,6 @@ class Live(Refresh):
         if value is None:
             ui.notify("Choose a configuration first.", type="warning")
         return value
-
-
-def _named(row: ConfigurationSummary) -> str:
-    return f"{market_name(row)} · {marked(row.lifecycle_stage, row.synthetic)} · {row.id}"
 
 
 def _alarm(event: LiveEvent) -> None:

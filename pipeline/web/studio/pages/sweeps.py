@@ -12,17 +12,9 @@ from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket
 from pipeline.report.sweep import Matrix, in_figures, luck, matrix, verdicts
 from pipeline.results.records import Sweep, SweepView
+from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import (
-    defined,
-    duration,
-    percent,
-    plural,
-    share,
-    state,
-    whole_percent,
-)
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import JobId
@@ -32,6 +24,7 @@ from pipeline.web.studio.frame import (
     Theme,
     ask,
     attempt,
+    beats_luck,
     frame,
     in_labels,
     region,
@@ -53,6 +46,7 @@ _ID: TypeAdapter[str] = TypeAdapter(JobId)
 _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
     "market": lambda market: market.name,
     "stage": lambda market: None if market.stage is None else STAGES.index(market.stage),
+    "beats luck": lambda market: market.configuration and market.configuration.luck.answer,
     "net profit": lambda market: market.figure("net_profit"),
     "holding": lambda market: market.figure("hold_net_profit"),
     "Sharpe ratio": lambda market: market.figure("sharpe_ratio"),
@@ -111,10 +105,10 @@ def _listed(
         text("div", ", ".join(names[:_NAMED]) + more, "soft")
     text("td", sweep.strategy)
     text("td", sweep.optimizer)
-    text("td", state(progress.state(sweep.status)))
+    text("td", wording.state(progress.state(sweep.status)))
     text("td", in_words(progress))
     pools = sweep.pooled or ()
-    text("td", ", ".join(defined(pool.p_value, ".3g") for pool in pools) or "-", "number")
+    text("td", ", ".join(wording.defined(pool.p_value, ".3g") for pool in pools) or "-", "number")
 
 
 async def sweep_page(service: Service, sweep_id: str) -> None:
@@ -251,30 +245,30 @@ class SweepPage:
 
 def in_words(progress: SweepProgress) -> str:
     """``1 of 3 markets ended, 45 %, about 12 s left``."""
-    parts = [progress.ends(plural(progress.total, "market"))]
+    parts = [progress.ends(wording.plural(progress.total, "market"))]
     if progress.ended < progress.total:
-        parts.append(whole_percent(progress.progress))
+        parts.append(wording.whole_percent(progress.progress))
     if progress.seconds_left is not None:
-        parts.append(f"about {duration(progress.seconds_left)} left")
+        parts.append(f"about {wording.duration(progress.seconds_left)} left")
     return ", ".join(parts)
 
 
 def titled(sweep: SweepView, progress: SweepProgress) -> str:
     """``2026-11-30 03:45 UTC, liquidity_sweep, random, running``."""
     told = f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer}"
-    return f"{told}, {state(progress.state(sweep.status))}"
+    return f"{told}, {wording.state(progress.state(sweep.status))}"
 
 
 def outcome(ends: Sequence[tuple[str, str, str | None]]) -> str:
     """``9 markets: 2 VALIDATION, 7 PAPER``: of those without a stage how far they are."""
-    counted = Counter(stage or state(status) for _, status, stage in ends)
+    counted = Counter(stage or wording.state(status) for _, status, stage in ends)
 
     def rank(word: str) -> tuple[int, str]:
         stage = word.rpartition(" ")[2]
         return (-STAGES.index(stage) if stage in STAGES else 1, word)
 
     listed = ", ".join(f"{counted[word]} {word}" for word in sorted(counted, key=rank))
-    return f"{plural(len(ends), 'market')}: {listed}"
+    return f"{wording.plural(len(ends), 'market')}: {listed}"
 
 
 def _matrix(laid_out: Matrix) -> None:
@@ -317,12 +311,13 @@ def _row(market: SweptMarket) -> None:
             text("span", market.outcome)
         else:
             stage_badge(stored.lifecycle_stage, stored.synthetic)
+    beats_luck(stored.luck.answer, stored.luck.reason) if stored else text("td", "-")
     for name, write in _WRITTEN:
         value = market.figure(name)
         text("td", "-" if value is None else write(value), "number")
     for value in (market.p_value, market.surrogate_p, market.fdr_q_value):
-        text("td", defined(value, ".3g"), "number")
-    text("td", defined(market.seconds, ",.1f"), "number")
+        text("td", wording.defined(value, ".3g"), "number")
+    text("td", wording.defined(market.seconds, ",.1f"), "number")
     text("td", in_labels(market.error or "-"), "failure" if market.error else "")
     with ui.element("td").classes("number"):
         ui.link(market.job_id[:8], f"/jobs/{market.job_id}")
@@ -330,9 +325,9 @@ def _row(market: SweptMarket) -> None:
 
 #: Figures of a row, and how each is written.
 _WRITTEN: tuple[tuple[str, Callable[[float], str]], ...] = (
-    ("net_profit", percent),
-    ("hold_net_profit", percent),
+    ("net_profit", wording.percent),
+    ("hold_net_profit", wording.percent),
     ("sharpe_ratio", "{:.2f}".format),
-    ("max_drawdown", share),
+    ("max_drawdown", wording.share),
     ("sample_size", "{:,.0f}".format),
 )

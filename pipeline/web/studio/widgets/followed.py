@@ -8,15 +8,8 @@ from nicegui import ui
 from pipeline.live.signal import sentence as told
 from pipeline.results.live import PaperAccount
 from pipeline.results.signal_models import Signal
+from pipeline.validation import wording
 from pipeline.validation.stages import Stage
-from pipeline.validation.wording import (
-    duration,
-    marked,
-    market_name,
-    percent,
-    plural,
-    whole_percent,
-)
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Chart, Theme, ask, sentence, stage_look, text
 from pipeline.web.studio.widgets.activation import ON_PAPER, Switch
@@ -70,7 +63,7 @@ class FollowedCard:
         """Show what changed since the last look, and the age of the candle."""
         self._card.style(f"order: {place}")
         if signal.candle is not None:
-            age = duration(max((now - signal.candle.closed).total_seconds(), 0.0))
+            age = wording.duration(max((now - signal.candle.closed).total_seconds(), 0.0))
             closed = f"{signal.candle.closed:%Y-%m-%d %H:%M} UTC at {signal.candle.close:.10g}"
             self._candle.set_text(f"Newest candle closed {closed}, {age} ago.")
         else:
@@ -88,12 +81,14 @@ class FollowedCard:
             await self._draw(account)
 
     def _show_signal(self, signal: Signal) -> None:
-        self._link.set_text(f"{market_name(signal.market)} · {signal.strategy}")
-        self._badge.set_text(marked(signal.stage, signal.synthetic))
+        self._link.set_text(f"{wording.market_name(signal.market)} · {signal.strategy}")
+        self._badge.set_text(wording.marked(signal.stage, signal.synthetic))
         self._badge.classes(replace=stage_look(signal.stage, signal.synthetic))
         self._action.set_text(_ACTIONS[signal.action])
         self._size.set_text(
-            f"size {whole_percent(signal.size)} of a full position" if signal.size else ON_PAPER
+            f"size {wording.whole_percent(signal.size)} of a full position"
+            if signal.size
+            else ON_PAPER
         )
         said = told(signal)
         self._said.set_text(f"{said[0].upper()}{said[1:]}")
@@ -124,13 +119,13 @@ def _paper(account: PaperAccount | None) -> str:
     """``Paper: +3.10 % in 14 closed trades since 2026-10-01 (followed since 2026-11-01).``."""
     if account is None:
         return "Paper: nothing is booked yet."
-    trades = plural(account.trades, "closed trade")
+    trades = wording.plural(account.trades, "closed trade")
     said = (
-        f"Paper: {percent(account.equity - 1.0)} in {trades} since {account.first_candle:%Y-%m-%d}"
-        f" (followed since {account.started_at:%Y-%m-%d})"
+        f"Paper: {wording.percent(account.equity - 1.0)} in {trades} since"
+        f" {account.first_candle:%Y-%m-%d} (followed since {account.started_at:%Y-%m-%d})"
     )
     if account.called != account.trades:
-        called = percent(account.called_equity - 1.0)
+        called = wording.percent(account.called_equity - 1.0)
         said += f"; {called} in the {account.called} that were called in time"
     if account.difference == "" and account.checked_through is not None:
         through = f"{account.checked_through:%Y-%m-%d %H:%M} UTC"
