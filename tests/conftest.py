@@ -28,7 +28,10 @@ if importlib.util.find_spec("psycopg2") is not None:
 if importlib.util.find_spec("sqlalchemy") is not None:
     from support.outages import outage  # noqa: F401, a fixture
 if importlib.util.find_spec("hydra") is not None:
+    from support.composing import hasten
     from support.shared_runs import demo, fading, fading_once, here, peak  # noqa: F401, fixtures
+
+    hasten()
 if importlib.util.find_spec("hypothesis") is not None:
     from hypothesis import settings
 
@@ -55,6 +58,10 @@ def pytest_collection():
     found, and 0.6 s for each full collection later, which Hypothesis asks for.
     """
     gc.disable()
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw0" and importlib.util.find_spec("numba"):
+        from support.backends import named
+
+        named("numba")  # compiles the kernels, while another worker finds the tests and waits
     try:
         return (yield)
     finally:

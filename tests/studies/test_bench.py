@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from gpu_engine import choose, numpy_backend
+from gpu_engine import numpy_backend
 from pipeline.studies.bench import __main__ as bench
 from pipeline.studies.bench.parity import check_parity
 from pipeline.studies.bench.setting import repeated
 from pipeline.studies.bench.training import Training
 from pipeline.training.provenance import describe, peak_memory
+from support.backends import named
 from support.coarse import coarse_candles
 from support.parameters import DEPTH, LOOKBACK, REJECTION, SIZE, STOP, TARGET, VOLUME
 
@@ -27,7 +28,6 @@ SMALL = (
     "validation.gap=1",
     "validation.test=1",
 )
-NUMPY, NUMBA = (choose(name).backend for name in ("numpy", "numba"))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_repeated_candles_go_on_in_time(candles):
 
 
 def test_parity_holds_and_counts(setting, candles):
-    parity = check_parity(setting, candles, [NUMPY, NUMBA], 20, seed=0)
+    parity = check_parity(setting, candles, [named("numpy"), named("numba")], 20, seed=0)
     assert parity.combinations == 20
     assert parity.trades > 20
     assert parity.disagreements == []

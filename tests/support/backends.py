@@ -5,8 +5,10 @@ one, for tests marked gpu.
 """
 
 from functools import cache
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from gpu_engine import choose
 from gpu_engine.cuda_backend import CudaBackend
@@ -14,6 +16,8 @@ from support.host_device import HostDevice, needs_compiler
 
 CUDA_ON_HOST = pytest.param("cuda on host", marks=needs_compiler)
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
+#: Whoever comes first compiles for all processes of a test run.
+LOCK = Path(__file__).resolve().parents[2] / ".cache" / "backend.lock"
 COMPILED = ("numpy", "numba", CUDA_ON_HOST, CUDA)
 ALL = ("reference", *COMPILED)
 
@@ -22,4 +26,5 @@ ALL = ("reference", *COMPILED)
 def named(name):
     if name == "cuda on host":
         return CudaBackend([HostDevice()])
-    return choose(name).backend
+    with FileLock(LOCK):
+        return choose(name).backend

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine import Costs, RiskLimits, Window, choose
+from gpu_engine import Costs, RiskLimits, Window
 from pipeline.config import TrainConfig
 from pipeline.config import load as compose
 from pipeline.errors import UserError
@@ -16,10 +16,11 @@ from pipeline.search.space import single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.training.candles import load_candles
 from pipeline.training.planting import DRIFT_BARS, TOO_FAR, OutOfReachError, plant_edge, shifted
+from support.backends import named
 from support.parameters import DEPTH, combination
 from support.runs import run_here
 
-NUMBA = choose("numba").backend
+NUMBA = named("numba")
 DAYS = 40
 PLANTED = combination(0.001, 3, 1.5, 0.5, 50, 1.0, 2.0)
 
@@ -156,7 +157,7 @@ def test_the_same_plant_gives_the_same_candles(candles, planted):
 
 
 def test_backends_plant_alike(candles, planted):
-    numpy = choose("numpy").backend
+    numpy = named("numpy")
     again = plant_edge(candles, LiquiditySweep(), PLANTED, 8.0, numpy).candles
     np.testing.assert_allclose(again.close, planted.close, rtol=1e-12)
 
