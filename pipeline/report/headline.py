@@ -12,17 +12,12 @@ from pipeline.results.live import PaperAccount
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review.explanation import Explanation
 from pipeline.validation.stages import LEVEL, REQUIREMENTS
-from pipeline.validation.wording import SMALLEST, cases, number, percent, plural, share
+from pipeline.validation.wording import ASKS, SMALLEST, cases, number, percent, plural, share
 
 #: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
 _TRADES = next(
     int(r.threshold) for r in REQUIREMENTS if (r.stage, r.name) == ("DISCOVERY", "sample_size")
 )
-#: What a test of the search asks, in plain words.
-_ASKS = {
-    "surrogate_p": "candles without an edge give as much",
-    "reality_check_p": "the best by luck is as good",
-}
 #: Size of the curve in its own units, and points of which it consists at most.
 WIDTH, HEIGHT, _POINTS = 320.0, 120.0, 240
 
@@ -169,7 +164,7 @@ def _p_value(p: float | None) -> Tile:
     label = "Luck alone earns as much in"
     if p is None:
         return Tile(label, "undefined", (Remark("skipped", "its days do not vary"),))
-    asked = _verdict(p < LEVEL, f"under {100 * LEVEL:.0f} of 100 are needed")
+    asked = _verdict(p < LEVEL, f"under {100 * LEVEL:.0f} of 100 cases are needed")
     named = Remark("skipped", f"p-value of its days: {_small(p)}")
     return Tile(label, cases(p).removesuffix(" cases"), (asked, named))
 
@@ -182,10 +177,10 @@ def _luck(explanation: Explanation) -> Iterator[Remark]:
         return
     # Of two gates of one figure the lower one decides what is tested: it comes first.
     gates = {gate.name: gate for gate in reversed(explanation.gates)}
-    for name, asks in _ASKS.items():
-        p = gates[name].value if name in gates else None
-        if p is not None and cases(p) not in luck.reason:
-            yield Remark(gates[name].outcome, f"{asks} in {cases(p)}")
+    for name, asks in ASKS.items():
+        p = gates[name].value if name in gates and name != "p_value" else None
+        if p is not None and not luck.reason.startswith(asks.partition(" in {}")[0]):
+            yield Remark(gates[name].outcome, asks.format(cases(p)))
     q = gates["fdr_q_value"].value if "fdr_q_value" in gates else None
     if q is not None:
         said = f"of markets that stand out so, {share(q)} are luck (q {_small(q)})"

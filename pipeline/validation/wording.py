@@ -19,8 +19,12 @@ class Luck:
     kind: str = ""
 
 
-#: Tests of days and search, all of which must pass (validation rules §6).
-_TESTS = ("surrogate_p", "p_value", "reality_check_p")
+#: Tests of days and search, all of which must pass (validation rules §6): what each asks.
+ASKS = {
+    "surrogate_p": "the search does as well on candles without an edge in {}",
+    "p_value": "luck alone earns as much in {}",
+    "reality_check_p": "luck finds a combination as good in {}",
+}
 _OFTEN = "luck alone does as well too often"
 
 
@@ -33,9 +37,9 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     """
     judged = {gate.name: gate for gate in reversed(list(gates))}  # of two the one that comes first
     failed = {g.name: g.value for g in judged.values() if g.passed is False}
-    known = {name: judged[name].value for name in _TESTS if name in judged}
-    often = "luck alone does as well in {}".format
-    worst = max((p for name, p in known.items() if p is not None and name in failed), default=0.0)
+    known = {name: judged[name].value for name in ASKS if name in judged}
+    ps = [(p, ASKS[name].format(cases(p)), name) for name, p in known.items() if p is not None]
+    worst, said, _ = max((p for p in ps if p[2] in failed), default=(0.0, "nobody tested it", ""))
     held = any(judged[name].stage == stage for name in failed)
     if stage == "DECAY":
         return Luck("no", "it stopped earning on newer candles")
@@ -46,7 +50,7 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     if "net_profit" in failed:
         return Luck("no", "it lost")
     if (p := failed.get("surrogate_p")) is not None:
-        return Luck("no", often(cases(p)), _OFTEN)
+        return Luck("no", ASKS["surrogate_p"].format(cases(p)), _OFTEN)
     if failed.get("fdr_q_value") is not None:
         many = "so many markets were tried that luck finds one like it"
         return Luck("no", many, "too many markets were tried")
@@ -59,15 +63,13 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     if "alpha_p" in failed:
         return Luck("not known yet", "it cannot be told from holding the market")
     if known.get("surrogate_p") is None:
-        untested = Luck("not known yet", "nobody tested it")
-        return Luck("no", often(cases(worst)), _OFTEN) if worst else untested
+        return Luck("no", said, _OFTEN) if worst else Luck("not known yet", said)
     if worst:
         needed = f", under {5 if worst >= 0.1 else 50} are needed"
-        return Luck("not known yet", often(cases(worst)) + needed, "a stricter test is not passed")
+        return Luck("not known yet", said + needed, "a stricter test is not passed")
     if None in known.values():
         return Luck("not known yet", "a stricter test is not made")
-    seldom = f"only {cases(max(p for p in known.values() if p is not None))}"
-    return Luck("yes", often(seldom), "luck alone seldom does as well")
+    return Luck("yes", max(ps)[1].replace(" in ", " in only "), "luck alone seldom does as well")
 
 
 def cases(p: float) -> str:
@@ -120,11 +122,13 @@ def verdict(
         lost = any(gate.name == "net_profit" for gate in all_failed)
         came = "lost" if lost else "does not earn enough"
         return f"it {came} on days that no search had seen: trade nothing"
-    said = f"{_SAID[luck.answer]}: {luck.reason if figures or not luck.kind else luck.kind}"
+    few = {gate.name for gate in all_failed if gate.stage == stage} == {"sample_size"}
+    nothing = ", so trade nothing" if stage == "DISCOVERY" and not few else ""
+    reason = luck.reason if figures or not luck.kind else luck.kind
+    said = f"{_SAID[luck.answer]}{nothing}: {reason}"
     if stage == "VALIDATION" and luck.answer == "yes":
-        return f"{said}. A gate of MATURE is not passed yet"
-    failed = {gate.name for gate in all_failed if gate.stage == stage}
-    return f"{said}. Trade nothing" if stage == "DISCOVERY" and failed != {"sample_size"} else said
+        return f"{said}. It is not enough for the full size yet"
+    return said
 
 
 def beside_holding(out_of_sample: Mapping[str, Any], statistics: Mapping[str, Any]) -> str:
@@ -133,9 +137,9 @@ def beside_holding(out_of_sample: Mapping[str, Any], statistics: Mapping[str, An
     if not excess:
         return ""
     earned = out_of_sample["net_profit"] > 0.0
-    if excess > 0.0:
-        return f"{'It earned more' if earned else 'It lost less'} than holding the market."
-    return "It earned less than holding the market." if earned else "Holding the market did better."
+    if not earned:
+        return f"Holding the market did {'worse' if excess > 0.0 else 'better'}."
+    return f"It earned {'more' if excess > 0.0 else 'less'} than holding the market."
 
 
 def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:

@@ -112,8 +112,8 @@ def test_a_case_of_luck_is_told_in_plain_numbers(report):
     """Each p-value once, as a share of cases."""
     said = [r.sentence for r in _luck(report, 0.97, 0.0004, 0.01).remarks]
     assert said == [
-        "luck alone does as well in 97 of 100 cases",
-        "the best by luck is as good in under 1 of 1,000 cases",
+        "the search does as well on candles without an edge in 97 of 100 cases",
+        "luck finds a combination as good in under 1 of 1,000 cases",
     ]
     tile, outcomes = _tile(report, "Luck alone earns as much in", {"p_value": 0.0527})
     assert (tile.value, outcomes) == ("53 of 1,000", ["failed", "skipped"])

@@ -47,103 +47,96 @@ def caveat(words, **statistics):
 
 
 LIVE = "not tested: other markets, fill rate, adverse selection"
-SURE = "it earned out of sample and beats luck: luck alone does as well in only 20 of 1,000 cases."
-UNSURE = "it earned out of sample, and whether it beats luck is not known yet"
-NOT_SHOWN = "it earned out of sample and was not shown to beat luck"
-LOST = (
-    "PAPER (beats luck: no, it lost), size 0: it lost on days that no search had seen: trade"
-    " nothing."
+SURE = (
+    "it earned out of sample and beats luck: luck finds a combination as good in only 20 of 1,000"
+    " cases."
 )
+UNSURE = "it earned out of sample, and whether it beats luck is not known yet"
+NOTHING = "it earned out of sample and was not shown to beat luck, so trade nothing"
+LOST = "it lost on days that no search had seen: trade nothing."
 
 
 @pytest.mark.parametrize(
-    ("figures", "verdict"),
+    ("figures", "badge", "said"),
     [
-        ({}, f"MATURE (beats luck: yes; {LIVE}), size 1: {SURE}"),
+        ({}, f"MATURE (beats luck: yes; {LIVE}), size 1", SURE),
         (
             {"reality_check_p": 0.2, "fill_rate": 0.9},
             "VALIDATION (beats luck: not known yet, a stricter test is not passed; not tested:"
-            " other"
-            f" markets, adverse selection), size 0.5: {UNSURE}: luck alone does as well in 20 of"
-            f" 100"
-            " cases, under 5 are needed.",
+            " other markets, adverse selection), size 0.5",
+            f"{UNSURE}: luck finds a combination as good in 20 of 100 cases, under 5 are needed.",
         ),
         (
-            {
-                "p_value": 0.06,
-                "fill_rate": 0.9,
-                "adverse_selection_score": 0.1,
-                "fdr_q_value": 0.01,
-            },
-            "VALIDATION (beats luck: not known yet, a stricter test is not passed), size 0.5:"
-            f" {UNSURE}: luck alone does as well in 60 of 1,000 cases, under 50 are needed.",
+            {"p_value": 0.06, "fill_rate": 0.9, "adverse_selection_score": 0, "fdr_q_value": 0.01},
+            "VALIDATION (beats luck: not known yet, a stricter test is not passed), size 0.5",
+            f"{UNSURE}: luck alone earns as much in 60 of 1,000 cases, under 50 are needed.",
         ),
         (
             {"sharpe_ratio": 1.0},
-            f"VALIDATION (beats luck: yes; {LIVE}), size 0.5: {SURE} A gate of MATURE is not passed"
-            " yet.",
+            f"VALIDATION (beats luck: yes; {LIVE}), size 0.5",
+            f"{SURE} It is not enough for the full size yet.",
         ),
         (
             {"surrogate_p": 0.2},
-            f"DISCOVERY (beats luck: no, luck alone does as well too often), size 0: {NOT_SHOWN}:"
-            " luck alone does as well in 20 of 100 cases. Trade nothing.",
+            "DISCOVERY (beats luck: no, luck alone does as well too often), size 0",
+            f"{NOTHING}: the search does as well on candles without an edge in 20 of 100 cases.",
         ),
         (
             {"sample_size": 12},
-            f"DISCOVERY (beats luck: not known yet, too few trades), size 0.25: {UNSURE}: 12"
-            f" trades,"
-            " 30 are needed.",
+            "DISCOVERY (beats luck: not known yet, too few trades), size 0.25",
+            f"{UNSURE}: 12 trades, 30 are needed.",
         ),
         (
             {"sample_size": 1, "synthetic": True},
-            "SYNTHETIC DISCOVERY (beats luck: not known yet, too few trades), size 0:"
-            f" {UNSURE}: 1 trade, 30 are needed.",
+            "SYNTHETIC DISCOVERY (beats luck: not known yet, too few trades), size 0",
+            f"{UNSURE}: 1 trade, 30 are needed.",
         ),
         (
             {"sample_size": 20, "surrogate_p": None},
-            f"DISCOVERY (beats luck: not known yet, too few trades), size 0: {UNSURE}: 20 trades,"
-            f" 30"
-            " are needed. Trade nothing.",
+            "DISCOVERY (beats luck: not known yet, too few trades), size 0",
+            f"{UNSURE}, so trade nothing: 20 trades, 30 are needed.",
         ),
         (
             {"surrogate_p": None},
-            f"DISCOVERY (beats luck: not known yet, nobody tested it), size 0: {UNSURE}: nobody"
-            " tested it. Trade nothing.",
+            "DISCOVERY (beats luck: not known yet, nobody tested it), size 0",
+            f"{UNSURE}, so trade nothing: nobody tested it.",
         ),
         (
-            {"net_profit": 0.2, "statistics": {"excess_net_profit": -0.1}},
-            f"MATURE (beats luck: yes; {LIVE}), size 1: {SURE} It earned less than holding the"
-            " market.",
+            {"statistics": {"excess_net_profit": -0.1}},
+            f"MATURE (beats luck: yes; {LIVE}), size 1",
+            f"{SURE} It earned less than holding the market.",
         ),
         (
-            {"net_profit": 0.2, "statistics": {"excess_net_profit": 0.1}},
-            f"MATURE (beats luck: yes; {LIVE}), size 1: {SURE} It earned more than holding the"
-            " market.",
+            {"statistics": {"excess_net_profit": 0.1}},
+            f"MATURE (beats luck: yes; {LIVE}), size 1",
+            f"{SURE} It earned more than holding the market.",
         ),
         (
             {"net_profit": -0.01, "p_value": 0.6, "surrogate_p": None, "excess_net_profit": -0.1},
+            "PAPER (beats luck: no, it lost), size 0",
             f"{LOST} Holding the market did better.",
         ),
         (
             {"net_profit": -0.01, "excess_net_profit": 0.1},
-            f"{LOST} It lost less than holding the market.",
+            "PAPER (beats luck: no, it lost), size 0",
+            f"{LOST} Holding the market did worse.",
         ),
         (
             {"beta": 0.9, "alpha_p": 0.3, "surrogate_p": None},
-            "DISCOVERY (beats luck: no, holding the market explains what it earned), size 0:"
-            f" {NOT_SHOWN}: holding the market explains what it earned. Trade nothing.",
+            "DISCOVERY (beats luck: no, holding the market explains what it earned), size 0",
+            f"{NOTHING}: holding the market explains what it earned.",
         ),
         (
             {"fdr_q_value": 0.3},
-            f"DISCOVERY (beats luck: no, too many markets were tried), size 0: {NOT_SHOWN}: so many"
-            " markets were tried that luck finds one like it. Trade nothing.",
+            "DISCOVERY (beats luck: no, too many markets were tried), size 0",
+            f"{NOTHING}: so many markets were tried that luck finds one like it.",
         ),
-        ({"net_profit": -0.01}, LOST),
-        ({"synthetic": True}, f"SYNTHETIC MATURE (beats luck: yes; {LIVE}), size 0: {SURE}"),
+        ({"net_profit": -0.01}, "PAPER (beats luck: no, it lost), size 0", LOST),
+        ({"synthetic": True}, f"SYNTHETIC MATURE (beats luck: yes; {LIVE}), size 0", SURE),
     ],
 )
-def test_the_verdict(figures, verdict):
-    assert explain(configuration(**figures)).verdict == verdict
+def test_the_verdict(figures, badge, said):
+    assert explain(configuration(**figures)).verdict == f"{badge}: {said}"
 
 
 @pytest.mark.parametrize(
