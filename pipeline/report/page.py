@@ -126,8 +126,8 @@ def sections(report: ReportData) -> list[Section]:
 def excursion_part(
     trades: performance.Trades, ran: performance.Excursions, invented: bool
 ) -> tuple[Markup, Figure]:
-    """Return the part about excursions, and the figure that has its place there."""
-    part = macro("sections.jinja", "excursions", performance.excursion_table(trades, ran))
+    """Return the table of excursions, and the figure beside it, whose caption is `EXCURSIONS`."""
+    part = macro("sections.jinja", "record_table", performance.excursion_table(trades, ran))
     return part, neutral(performance.excursion_figure(trades, ran), invented)
 
 
@@ -211,8 +211,12 @@ def fixed_figures(report: ReportData, record: ArtifactSet) -> dict[str, Figure]:
     return made
 
 
+#: Caption of the figure of excursions.
+EXCURSIONS = "Each trade: how far it ran against itself and in its favour."
+
 #: What the templates call.
 TEMPLATES.globals.update(
+    EXCURSIONS=EXCURSIONS,
     REASONS=REASONS,
     base64=lambda text: base64.b64encode(text.encode()).decode(),
     document_text=lambda row: json.dumps(row.document, indent=2, ensure_ascii=False),

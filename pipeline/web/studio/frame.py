@@ -221,6 +221,17 @@ class Theme:
         self._drawn.append(plot)
         return plot
 
+    def drawing(
+        self, figure: Figure, caption: str, style: str = "figure", props: str = ""
+    ) -> Chart:
+        """Draw a figure with its caption, which a screen reader says of it."""
+        with ui.element("figure"):
+            with ui.element("div").classes(style).props(f"role=img {props}") as place:
+                place.props["aria-label"] = caption
+                chart = self.draw(figure).classes("filling")
+            text("figcaption", caption)
+        return chart
+
     def redraw(self, chart: Chart, figure: Figure) -> None:
         """Replace what a chart of this page shows by a figure of the same library's."""
         if isinstance(chart, ui.plotly):

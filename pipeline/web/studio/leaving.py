@@ -1,6 +1,9 @@
 """End quietly what a page was building or showing when its reader left it: that is no fault."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from nicegui import Client, context, ui
 from nicegui.slot import Slot
@@ -51,6 +54,31 @@ async def connected() -> None:
     client = context.client
     await client.connected()
     check_open(client)
+
+
+#: Seconds that a first answer waits for figures: they are drawn with the page where they are there
+#: by then, and otherwise once the browser has it.
+SOON = 0.25
+
+
+def soon() -> float:
+    """Return when a page's first answer is due, in seconds of the running loop."""
+    return asyncio.get_running_loop().time() + SOON
+
+
+async def arrival(tasks: Iterable[asyncio.Task[Any]], due: float) -> None:
+    """Wait until tasks have ended, or the first answer is due."""
+    await asyncio.wait(tasks, timeout=max(due - asyncio.get_running_loop().time(), 0.0))
+
+
+async def by(due: float, call: Callable[[], Awaitable[None]]) -> None:
+    """Call what may be repeated: for the first answer, or else once the browser has the page."""
+    try:
+        async with asyncio.timeout_at(due):
+            await call()
+    except TimeoutError:
+        await connected()
+        await call()
 
 
 async def in_browser(script: str) -> object:

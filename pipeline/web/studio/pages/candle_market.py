@@ -26,7 +26,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.leaving import check_open, client_here, connected
+from pipeline.web.studio.leaving import arrival, by, check_open, client_here, connected, soon
 from pipeline.web.studio.pages.candles import share, size
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 
@@ -38,6 +38,7 @@ _MONTHS = ("month", "candles", "missing", "size", "written (UTC)", "from")
 
 async def market_page(service: Service, identity: str) -> None:
     """Show one market: what its files say at once, then its picture and its quality."""
+    due = soon()
     with frame(identity, "/candles", notice=service.read_only) as theme:
         try:
             market = await ask(service.candles.market, identity)
@@ -47,7 +48,7 @@ async def market_page(service: Service, identity: str) -> None:
             ui.link("All candles", "/candles")
             return
         choices = await ask(composing.choices)
-        drawing = begin(service.candles.picture, market)
+        picturing = begin(service.candles.picture, market)
         measures = begin(service.candles.quality, market)
         _facts(market, {(m.exchange, m.pair, m.timeframe) for m in choices.markets})
         with ui.element("section") as picture:
@@ -64,9 +65,11 @@ async def market_page(service: Service, identity: str) -> None:
                 measuring = sentence("Measuring the quality …").props("role=status")
         _holes(market)
         _months(market)
-        await connected()
+        await arrival([picturing], due)
+        if not picturing.done():
+            await connected()
         try:
-            drawn = await drawing
+            drawn = await picturing
         except ConflictError as error:
             loading.set_text(str(error))
         else:
@@ -74,7 +77,7 @@ async def market_page(service: Service, identity: str) -> None:
             if drawn is not None:
                 _draw(picture, theme, drawn)
         if chart is not None:
-            await chart.show(chart.view)
+            await by(due, partial(chart.show, chart.view))
         if market.quality is None:  # it takes as long as all else, which goes on meanwhile
             report, measured = await measures
             check_open(client_here())
@@ -156,14 +159,8 @@ def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
 
 def _draw(place: ui.element, theme: Theme, drawn: dict[str, object]) -> None:
     caption = "Price, volume, coverage, and the time that nobody has asked for"
-    with place, ui.element("figure"):
-        with (
-            ui.element("div")
-            .classes("figure panels")
-            .props(f'id=coverage role=img aria-label="{caption}"')
-        ):
-            theme.draw(drawn).classes("filling")
-        text("figcaption", caption)
+    with place:
+        theme.drawing(drawn, caption, "figure panels", "id=coverage")
 
 
 def _quality(report: QualityReport | None, measured: str | None) -> None:

@@ -13,20 +13,30 @@ from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, begin, frame, in_labels, markup, text, warning
-from pipeline.web.studio.leaving import connected, in_browser
+from pipeline.web.studio.leaving import (
+    arrival,
+    by,
+    check_open,
+    client_here,
+    connected,
+    in_browser,
+    soon,
+)
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import place
 from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
+_SEEN = "document.querySelector('.early')?.remove()"
 #: Has the browser run the library of charts while it waits for them.
 _PRELOAD = "<script>setTimeout(() => import('nicegui-echart'))</script>"
 _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 
 async def configuration_page(service: Service, configuration_id: str) -> None:
-    """Show what the database says of a configuration, and then what its artifacts say."""
+    """Show what the database says of a configuration, then what its artifacts say."""
+    due = soon()
     with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
             sight = await ask(service.sight, _ID.validate_python(configuration_id))
@@ -43,11 +53,20 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             return
         loading = begin(service.report, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
-        page = ConfigurationPage(service, theme, replace(sight, missing=_LOADING))
-        await connected()  # the verdict is there meanwhile
-        # Figures are teleported into sections, which must have been drawn: the answer says so.
-        await in_browser("document.querySelector('.early')?.remove()")
-        page.complete(await loading, excursions)
+        await arrival([excursions], due)
+        there = loading.done() and loading.exception() is None
+        sight = loading.result() if there else replace(sight, missing=_LOADING)
+        page = ConfigurationPage(service, theme, sight)
+        if not there:
+            await connected()  # the verdict is there meanwhile
+            # Figures are teleported into sections, which must have been drawn: the answer says so.
+            await in_browser(_SEEN)
+            page.say(await loading)
+        trades = page.draw(excursions)
+        if there:
+            ui.run_javascript(_SEEN)
+        if trades is not None:
+            await by(due, trades.begin)
 
 
 def _show_refused(service: Service, configuration_id: str, reason: str) -> None:
@@ -62,14 +81,14 @@ class ConfigurationPage:
 
     def __init__(self, service: Service, theme: Theme, sight: ReportData) -> None:
         self._service, self._theme = service, theme
-        self._identity = sight.configuration.id
+        self._report, self._identity = sight, sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
         inner = _labelled(head(sight))
         # Plain markup is seen before the scripts of the page run, which takes them half a second.
         ui.add_body_html(
             f'<div class="early" aria-hidden="true"><div>{inner}</div></div>{_PRELOAD}'
         )
-        self._head, self._verdict = markup(inner, "header"), sight.explanation
+        self._head = markup(inner, "header")
         made = _sections(sight)
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
@@ -82,28 +101,28 @@ class ConfigurationPage:
         self._sections = {section.name: _section(section) for section in made}
         self._said = {section.name: section.inner for section in made}
 
-    def complete(self, report: ReportData, excursions: asyncio.Task[Part]) -> None:
-        """Fill in what the artifacts say; of a page that the reader has left nothing."""
-        if self._head.is_deleted:
-            return
-        self._say(report)
-        if report.explanation != self._verdict:  # artifacts are not what was stored
-            self._head.set_content(_labelled(head(report)))
-            self._show_live(report)
-        if report.artifacts is None:
-            return
-        for name, figure in fixed_figures(report, report.artifacts).items():
-            place(name, self._theme, figure)
-        if len(report.artifacts.trades):
-            show_excursions(self._theme, excursions)
-        Trades(self._service, report)
-
-    def _say(self, report: ReportData) -> None:
-        """Show the sections that say something else than before."""
+    def say(self, report: ReportData) -> None:
+        """Show what says something else now that the artifacts are read."""
+        check_open(client_here())
         for section in _sections(report):
             if section.inner != self._said[section.name]:
-                self._said[section.name] = section.inner
                 self._sections[section.name].set_content(section.inner)
+        if report.explanation != self._report.explanation:  # artifacts are not what was stored
+            self._head.set_content(_labelled(head(report)))
+            self._show_live(report)
+        self._report = report
+
+    def draw(self, excursions: asyncio.Task[Part]) -> Trades | None:
+        """Draw what the artifacts say; the chart of the trades is still to begin."""
+        report = self._report
+        if report.artifacts is None:
+            return None
+        for name, figure in fixed_figures(report, report.artifacts).items():
+            place(name, self._theme, figure)
+        if len(report.artifacts.trades) == 0:
+            return None
+        show_excursions(self._theme, excursions)
+        return Trades(self._service, report)
 
     def _show_live(self, sight: ReportData) -> None:
         self._live.clear()

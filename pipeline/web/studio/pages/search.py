@@ -25,7 +25,7 @@ from pipeline.web.studio.frame import (
     warning,
 )
 from pipeline.web.studio.leaving import connected
-from pipeline.web.studio.widgets.landscape import Landscape, drawing
+from pipeline.web.studio.widgets.landscape import Landscape
 
 _SPREAD = (
     "Value in every window and as it is stored; the colour is its place in what was searched, from"
@@ -77,7 +77,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
             for said in await ask(lambda: search.evidence):
                 sentence(said)
             with region("Parameters over the windows"):
-                drawing(theme, await ask(lambda: search.over_windows), _SPREAD, "figure tall wide")
+                theme.drawing(await ask(lambda: search.over_windows), _SPREAD, "figure tall wide")
         again = await ask(service.searches.replayed, search)
         if table.is_deleted:  # the reader has left the page
             return
@@ -97,8 +97,7 @@ def _show_equity(theme: Theme, search: SearchView, again: Replay) -> None:
     with ui.element("section"):
         text("h2", "Equity of the best ten")
         with region("Equity of the best ten"):
-            drawing(
-                theme,
+            theme.drawing(
                 equity_of_best(search.best, again),
                 "Net profit day by day, marked to market, beside holding the market. The days of"
                 " the search are shaded; on each part every line begins at zero, with no position.",
@@ -117,8 +116,7 @@ def _show_lines(theme: Theme, search: SearchView, again: Replay | None) -> None:
             " the lines that pass there."
         )
         with region("Parallel coordinates"):
-            drawing(
-                theme,
+            theme.drawing(
                 parallel_coordinates(search.best, again, search.scores.axes, search.objective),
                 "The best combinations over their parameters, in the order of the grid.",
                 "figure tall broad",

@@ -20,21 +20,10 @@ from pipeline.report.heatmap import (
 from pipeline.report.importance import Importance, importance_of
 from pipeline.report.search_figures import importance_bars, relief
 from pipeline.validation.wording import setting
-from pipeline.web.studio.frame import Chart, Theme, ask, sentence, text
+from pipeline.web.studio.frame import Theme, ask, sentence
 
 _MODES = {"best": "best of all others", "slice": "held at the values below"}
 _VIEWS = {"flat": "heatmap", "relief": "surface (3-D)"}
-
-
-def drawing(theme: Theme, figure: dict[str, Any], caption: str, style: str = "figure") -> Chart:
-    """Draw a figure with its caption, which a screen reader says of it."""
-    with ui.element("figure"):
-        place = ui.element("div").classes(style).props("role=img")
-        place.props["aria-label"] = caption
-        with place:
-            plot = theme.draw(figure).classes("filling")
-        text("figcaption", caption)
-    return plot
 
 
 class Landscape:
@@ -82,7 +71,7 @@ class Landscape:
             f" marked on the heatmap. Empty: {'' if self._is_whole else 'not drawn, or '}nothing"
             " admissible."
         )
-        self._plot = drawing(self._theme, await ask(self._figure), caption, "figure tall")
+        self._plot = self._theme.drawing(await ask(self._figure), caption, "figure tall")
 
     async def _add_importance(self) -> None:
         self._told = ui.element("div")
@@ -94,8 +83,8 @@ class Landscape:
             )
             self._bars = None
             return
-        self._bars = drawing(
-            self._theme, importance_bars(found), "Importance of each parameter for this metric."
+        self._bars = self._theme.drawing(
+            importance_bars(found), "Importance of each parameter for this metric."
         )
         self._tell(found)
 

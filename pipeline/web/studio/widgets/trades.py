@@ -16,13 +16,13 @@ from pipeline.errors import UserError
 from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report import candle_chart
 from pipeline.report.loading import ReportData
-from pipeline.report.page import excursion_part
+from pipeline.report.page import EXCURSIONS, excursion_part
 from pipeline.report.trades import MARGIN, side
 from pipeline.validation.wording import percent, plural
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, begin, markup, region, sentence, table, text
 from pipeline.web.studio.widgets.candle_chart import CandleChart
-from pipeline.web.studio.widgets.figures import inside, place
+from pipeline.web.studio.widgets.figures import inside
 
 #: Rows of a page of the table.
 SHOWN = 25
@@ -43,8 +43,6 @@ class Trades:
         assert report.artifacts is not None, "no trades without artifacts"
         self._service, self._configuration = service, report.configuration
         self._trades, self._windows = report.artifacts.trades, report.artifacts.windows
-        if len(self._trades) == 0:
-            return
         self._step = timeframe_ms(self._configuration.timeframe)
         span = service.charts.span(self._configuration)
         self._opens = span[0]
@@ -55,7 +53,6 @@ class Trades:
         with inside("#trades"), ui.element("div"):
             self._lay_out(span)
         context.client.on_delete(lambda: service.charts.leave(report.configuration.id))
-        ui.timer(0.05, self._begin, once=True)
 
     def _lay_out(self, span: tuple[int, int]) -> None:
         with ui.element("div").classes("line"):
@@ -103,7 +100,7 @@ class Trades:
             ui.run_javascript(_LOOK)
         await self._show(number)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
         """Show what the address asks for."""
         await self._show(self._chosen)
         if self._chosen is not None:
@@ -216,22 +213,28 @@ class Trades:
 
 def show_excursions(theme: Theme, excursions: asyncio.Task[Part]) -> None:
     """Fill the part of the section *Performance* that needs the candles of all trades."""
-    with inside("#excursion-part"), ui.element("div") as part:
-        sentence("Reading the candles of every trade …", "soft").props("role=status")
 
     async def fill() -> None:
         made = await excursions
-        if part.is_deleted:  # the reader has left the page
-            return
-        with part.clear() or part:
-            if isinstance(made, str):
-                sentence(made, "soft missing")
-                return
-            inner, figure = made
-            markup(inner)
-        place("excursions", theme, figure)
+        if not part.is_deleted:  # the reader is still here
+            with part.clear() or part:
+                _excursions(theme, made)
 
-    ui.timer(0.1, fill, once=True)  # a place inside another's contents is there after it is drawn
+    with inside("#excursion-part"), ui.element("div") as part:
+        if excursions.done():
+            _excursions(theme, excursions.result())
+            return
+        sentence("Reading the candles of every trade …", "soft").props("role=status")
+    ui.timer(0.0, fill, once=True)
+
+
+def _excursions(theme: Theme, made: Part) -> None:
+    if isinstance(made, str):
+        sentence(made, "soft missing")
+        return
+    inner, figure = made
+    markup(inner)
+    theme.drawing(figure, EXCURSIONS, props="id=excursions")
 
 
 async def excursions_of(service: Service, loading: asyncio.Task[ReportData]) -> Part:
