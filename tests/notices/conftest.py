@@ -9,15 +9,7 @@ from pipeline.notices import sender
 from support.databases import empty_url, engine, example, example_job, repository, shared, url
 from support.receiver import SECRET, receiver
 
-__all__ = [
-    "empty_url",
-    "engine",
-    "example",
-    "example_job",
-    "repository",
-    "shared",
-    "url",
-]
+__all__ = ["empty_url", "engine", "example", "example_job", "repository", "shared", "url"]
 
 ALL = ("enter", "leave", "stage", "decay", "job", "sweep", "stale", "check", "alarm")
 

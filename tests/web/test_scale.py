@@ -88,7 +88,7 @@ def pages(found, job):
         f"/jobs/{job}": "main h1",
         "/configurations": "tbody tr",
         "/configurations?sort=p_value&descending=false&page=3999": "tbody tr",
-        f"/configurations/{found}": "#excursions svg",
+        f"/configurations/{found}": "body:has(#excursions svg):has(#trades svg)",
         f"/configurations/{found}/search": "tbody tr",
         "/candles": "tbody tr",
         "/candles/binance:BTC/USDT:5m": "text=Held against",

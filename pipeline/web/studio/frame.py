@@ -19,13 +19,13 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 from pydantic import ValidationError
 
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.report.echart import is_known, option
 from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
-from pipeline.web.studio.leaving import check_open, client_here, connected, in_browser
+from pipeline.web.studio.reader import check_open, client_here, connected, in_browser
 from pipeline.web.studio.widgets.mistakes import in_labels as in_labels  # pages take it here
 
 _PAGES = (
@@ -92,6 +92,13 @@ def sentence(content: str, style: str = "") -> TextElement:
 def warning(content: str) -> TextElement:
     """Add a paragraph that a screen reader says at once."""
     return sentence(content, "warning").props("role=alert")
+
+
+def refusal(error: Exception, no_id: str, back: str, path: str) -> None:
+    """Say what is not at this address, with a way back; ``no_id`` says it of what is no id."""
+    ui.status_code(409 if isinstance(error, ConflictError) else 404)
+    warning(str(error) if isinstance(error, UserError) else no_id)
+    ui.link(back, path)
 
 
 def markup(inner: Markup, tag: str = "div") -> ui.html:

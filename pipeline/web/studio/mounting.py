@@ -1,13 +1,14 @@
 """Put the Studio's pages on a server that answers under ``/api`` already."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from nicegui import ui
 
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
-from pipeline.web.studio.leaving import OfOpenPages
 from pipeline.web.studio.memory import return_memory
 from pipeline.web.studio.pages.candle_market import market_page
 from pipeline.web.studio.pages.candles import candles_page
@@ -19,6 +20,7 @@ from pipeline.web.studio.pages.live import live_page
 from pipeline.web.studio.pages.search import search_page
 from pipeline.web.studio.pages.sweeps import sweep_page, sweeps_page
 from pipeline.web.studio.pages.train import training_page
+from pipeline.web.studio.reader import OfOpenPages
 
 #: Seconds that a page waits for the database. What NiceGUI answers before a page is built is a 200,
 #: and an unknown id is to be a 404; and on a machine that is busy a list takes longer than its 3 s,
@@ -36,60 +38,30 @@ _ICON = (
     ' stroke-width="2"/></svg>'
 )
 
+#: Each takes the service, then what its path names, or the request with its address.
+_PAGES: dict[str, Callable[..., Awaitable[None]]] = {
+    "/": training_page,
+    "/jobs": jobs_page,
+    "/jobs/{job_id}": job_page,
+    "/configurations": configurations_page,
+    "/configurations/{configuration_id}": configuration_page,
+    "/configurations/{configuration_id}/search": search_page,
+    "/candles": candles_page,
+    "/candles/{identity:path}": market_page,
+    "/compare": compare_page,
+    "/live": live_page,
+    "/sweeps": sweeps_page,
+    "/sweeps/{sweep_id}": sweep_page,
+}
+
 
 def mount(app: FastAPI, service: Service) -> None:
     """Add the Studio's pages to ``app``, after everything that ``app`` answers itself.
 
     NiceGUI has one set of pages a process: a second call replaces the first one's service.
     """
-
-    @ui.page("/", response_timeout=PATIENCE)
-    async def train(request: Request) -> None:
-        await training_page(service, request.query_params)
-
-    @ui.page("/jobs", response_timeout=PATIENCE)
-    async def jobs() -> None:
-        await jobs_page(service)
-
-    @ui.page("/jobs/{job_id}", response_timeout=PATIENCE)
-    async def job(job_id: str) -> None:
-        await job_page(service, job_id)
-
-    @ui.page("/configurations", response_timeout=PATIENCE)
-    async def configurations(request: Request) -> None:
-        await configurations_page(service, request.query_params)
-
-    @ui.page("/configurations/{configuration_id}", response_timeout=PATIENCE)
-    async def configuration(configuration_id: str) -> None:
-        await configuration_page(service, configuration_id)
-
-    @ui.page("/candles", response_timeout=PATIENCE)
-    async def candles(request: Request) -> None:
-        await candles_page(service, request.query_params)
-
-    @ui.page("/candles/{market:path}", response_timeout=PATIENCE)
-    async def candle_market(market: str) -> None:
-        await market_page(service, market)
-
-    @ui.page("/configurations/{configuration_id}/search", response_timeout=PATIENCE)
-    async def search(configuration_id: str) -> None:
-        await search_page(service, configuration_id)
-
-    @ui.page("/compare", response_timeout=PATIENCE)
-    async def compare(request: Request) -> None:
-        await compare_page(service, request.query_params.getlist("id"))
-
-    @ui.page("/live", response_timeout=PATIENCE)
-    async def live() -> None:
-        await live_page(service)
-
-    @ui.page("/sweeps", response_timeout=PATIENCE)
-    async def sweeps() -> None:
-        await sweeps_page(service)
-
-    @ui.page("/sweeps/{sweep_id}", response_timeout=PATIENCE)
-    async def sweep(sweep_id: str) -> None:
-        await sweep_page(service, sweep_id)
+    for path, page in _PAGES.items():
+        ui.page(path, response_timeout=PATIENCE)(partial(page, service))
 
     def nowhere() -> None:
         with frame("No such page", ""):

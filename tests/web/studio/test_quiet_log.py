@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
-from pipeline.web.studio.leaving import OfOpenPages, PageLeftError
+from pipeline.web.studio.reader import OfOpenPages, PageLeftError
 from support.serving import served
 
 #: Seconds after which NiceGUI takes a page for left, and some more.

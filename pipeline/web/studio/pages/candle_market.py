@@ -14,38 +14,37 @@ from pipeline.report.candle_chart import Units
 from pipeline.validation.wording import plural
 from pipeline.web.service import composing
 from pipeline.web.service.service import Service
+from pipeline.web.studio import reader
 from pipeline.web.studio.frame import (
-    Theme,
     ask,
     begin,
     frame,
     in_labels,
+    refusal,
     region,
     sentence,
     table,
     text,
     warning,
 )
-from pipeline.web.studio.leaving import arrival, by, check_open, client_here, connected, soon
 from pipeline.web.studio.pages.candles import share, size
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 
 #: Holes that are named; a store with more counts the others.
 HOLES = 12
 
+_COVERAGE = "Price, volume, coverage, and the time that nobody has asked for"
 _MONTHS = ("month", "candles", "missing", "size", "written (UTC)", "from")
 
 
 async def market_page(service: Service, identity: str) -> None:
     """Show one market: what its files say at once, then its picture and its quality."""
-    due = soon()
+    due = reader.soon()
     with frame(identity, "/candles", notice=service.read_only) as theme:
         try:
             market = await ask(service.candles.market, identity)
         except NotFoundError as error:
-            ui.status_code(404)
-            warning(str(error))
-            ui.link("All candles", "/candles")
+            refusal(error, "", "All candles", "/candles")
             return
         choices = await ask(composing.choices)
         picturing = begin(service.candles.picture, market)
@@ -65,9 +64,9 @@ async def market_page(service: Service, identity: str) -> None:
                 measuring = sentence("Measuring the quality …").props("role=status")
         _holes(market)
         _months(market)
-        await arrival([picturing], due)
+        await reader.arrival([picturing], due)
         if not picturing.done():
-            await connected()
+            await reader.connected()
         try:
             drawn = await picturing
         except ConflictError as error:
@@ -75,12 +74,13 @@ async def market_page(service: Service, identity: str) -> None:
         else:
             loading.delete()
             if drawn is not None:
-                _draw(picture, theme, drawn)
+                with picture:
+                    theme.drawing(drawn, _COVERAGE, "figure panels", "id=coverage")
         if chart is not None:
-            await by(due, partial(chart.show, chart.view))
+            await reader.by(due, partial(chart.show, chart.view))
         if market.quality is None:  # it takes as long as all else, which goes on meanwhile
             report, measured = await measures
-            check_open(client_here())
+            reader.check_open(reader.client_here())
             measuring.delete()
             with quality:
                 _quality(report, measured)
@@ -155,12 +155,6 @@ def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
         Units.of(market.pair),
         partial(service.candles.chart, market),
     )
-
-
-def _draw(place: ui.element, theme: Theme, drawn: dict[str, object]) -> None:
-    caption = "Price, volume, coverage, and the time that nobody has asked for"
-    with place:
-        theme.drawing(drawn, caption, "figure panels", "id=coverage")
 
 
 def _quality(report: QualityReport | None, measured: str | None) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from fastapi import Request
 from nicegui import ui
 
 from pipeline.validation.wording import plural
@@ -32,11 +33,12 @@ _COLUMNS = (*_BEGIN, "quality", "size", "from", "damage")
 _FILTERS = ("exchange", "pair", "timeframe")
 
 
-async def candles_page(service: Service, address: Mapping[str, str]) -> None:
+async def candles_page(service: Service, request: Request) -> None:
     """Show the stored candles that the address asks for."""
     parts, choices = await ask(service.candles.parts), await ask(composing.choices)
     markets = [market.name for market in choices.markets if not market.synthetic]
     with frame("Candles", "/candles", notice=service.read_only):
+        address = request.query_params
         listed = Candles(service, parts, address)
         with ui.element("section").props("id=fetch"):
             text("h2", "Fetch from an exchange")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
+from fastapi import Request
 from nicegui import ui
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
@@ -21,7 +22,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.leaving import connected
+from pipeline.web.studio.reader import connected
 
 _CURVES = (
     "Net profit out of sample, net of all costs, marked to market every day. Every curve begins at"
@@ -29,8 +30,9 @@ _CURVES = (
 )
 
 
-async def compare_page(service: Service, ids: Sequence[str]) -> None:
+async def compare_page(service: Service, request: Request) -> None:
     """Show the configurations that an address names, or say why they cannot be."""
+    ids = request.query_params.getlist("id")
     with frame("Compare", "/configurations", notice=service.read_only) as theme:
         try:
             comparison = await ask(service.comparison.of, ids)

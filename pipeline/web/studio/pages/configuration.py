@@ -12,15 +12,17 @@ from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, begin, frame, in_labels, markup, text, warning
-from pipeline.web.studio.leaving import (
-    arrival,
-    by,
-    check_open,
-    client_here,
-    connected,
-    in_browser,
-    soon,
+from pipeline.web.studio import reader
+from pipeline.web.studio.frame import (
+    Theme,
+    ask,
+    begin,
+    frame,
+    in_labels,
+    markup,
+    refusal,
+    text,
+    warning,
 )
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import place
@@ -36,44 +38,36 @@ _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 async def configuration_page(service: Service, configuration_id: str) -> None:
     """Show what the database says of a configuration, then what its artifacts say."""
-    due = soon()
+    due = reader.soon()
     with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
             sight = await ask(service.sight, _ID.validate_python(configuration_id))
         except ConflictError as error:
-            _show_refused(service, configuration_id, str(error))
+            text("h1", "A configuration that cannot be read")
+            warning(str(error))
+            Activation(service, configuration_id, active=True)  # it can be switched off
             return
         except (UserError, ValidationError) as error:
-            ui.status_code(404)
             text("h1", "No such configuration")
-            warning(
-                str(error) if isinstance(error, UserError) else "That is no id of a configuration."
-            )
-            ui.link("All configurations", "/configurations")
+            no_id = "That is no id of a configuration."
+            refusal(error, no_id, "All configurations", "/configurations")
             return
         loading = begin(service.report, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
-        await arrival([excursions], due)
+        await reader.arrival([excursions], due)
         there = loading.done() and loading.exception() is None
         sight = loading.result() if there else replace(sight, missing=_LOADING)
         page = ConfigurationPage(service, theme, sight)
-        if not there:
-            await connected()  # the verdict is there meanwhile
-            # Figures are teleported into sections, which must have been drawn: the answer says so.
-            await in_browser(_SEEN)
-            page.say(await loading)
-        trades = page.draw(excursions)
         if there:
             ui.run_javascript(_SEEN)
+        else:
+            await reader.connected()  # the verdict is there meanwhile
+            # Figures are teleported into sections, which must have been drawn: the answer says so.
+            await reader.in_browser(_SEEN)
+            page.say(await loading)
+        trades = page.draw(excursions)
         if trades is not None:
-            await by(due, trades.begin)
-
-
-def _show_refused(service: Service, configuration_id: str, reason: str) -> None:
-    """Show a configuration of which a part cannot be read: it can be switched off."""
-    text("h1", "A configuration that cannot be read")
-    warning(reason)
-    Activation(service, configuration_id, active=True)
+            await reader.by(due, trades.begin)
 
 
 class ConfigurationPage:
@@ -99,14 +93,12 @@ class ConfigurationPage:
             self._live = ui.element("div")
         self._show_live(sight)
         self._sections = {section.name: _section(section) for section in made}
-        self._said = {section.name: section.inner for section in made}
 
     def say(self, report: ReportData) -> None:
         """Show what says something else now that the artifacts are read."""
-        check_open(client_here())
+        reader.check_open(reader.client_here())
         for section in _sections(report):
-            if section.inner != self._said[section.name]:
-                self._sections[section.name].set_content(section.inner)
+            self._sections[section.name].set_content(section.inner)  # the same is not sent
         if report.explanation != self._report.explanation:  # artifacts are not what was stored
             self._head.set_content(_labelled(head(report)))
             self._show_live(report)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from fastapi import Request
 from nicegui import ui
 
 from pipeline.report.comparison import LEAST, MOST
@@ -53,12 +54,12 @@ _SORTS = {key: head for head, key in _KEYS.items()}
 _USUAL = {"sort": "created_at", "descending": "true", "page": "1", "ticked": ""}
 
 
-async def configurations_page(service: Service, address: Mapping[str, str]) -> None:
+async def configurations_page(service: Service, request: Request) -> None:
     """Show the configurations that the address asks for, and how to find others."""
     choices = await ask(composing.choices)
     strategies = await ask(service.strategies)
     with frame("Configurations", "/configurations", notice=service.read_only):
-        await Configurations(service, choices, strategies, address).refresh()
+        await Configurations(service, choices, strategies, request.query_params).refresh()
 
 
 class Configurations:

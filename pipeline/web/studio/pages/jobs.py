@@ -22,11 +22,11 @@ from pipeline.web.studio.frame import (
     frame,
     health,
     in_labels,
+    refusal,
     region,
     sentence,
     stage_badge,
     text,
-    warning,
 )
 from pipeline.web.studio.widgets.again import address_of_all
 
@@ -55,9 +55,7 @@ async def job_page(service: Service, job_id: str) -> None:
             job = await ask(service.job, _ID.validate_python(job_id))
             row = await ask(service.repository.jobs.read, job_id)
         except (UserError, ValidationError) as error:
-            ui.status_code(404)
-            warning(str(error) if isinstance(error, UserError) else "This is no job's id.")
-            ui.link("All jobs", "/jobs")
+            refusal(error, "This is no job's id.", "All jobs", "/jobs")
             return
         markets = (await ask(composing.choices)).markets
         with ui.element("ul").classes("jobs"):

@@ -23,7 +23,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.leaving import connected
+from pipeline.web.studio.reader import connected
 from pipeline.web.studio.widgets.activation import Switch
 from pipeline.web.studio.widgets.followed import FollowedCard
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import ConflictError, UserError
+from pipeline.errors import UserError
 from pipeline.report.best import best_markup, days_sentences
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates
 from pipeline.review.replay import Replay
@@ -18,13 +18,13 @@ from pipeline.web.studio.frame import (
     ask,
     frame,
     markup,
+    refusal,
     region,
     sentence,
     synthetic,
     text,
-    warning,
 )
-from pipeline.web.studio.leaving import connected
+from pipeline.web.studio.reader import connected
 from pipeline.web.studio.widgets.landscape import Landscape
 
 _SPREAD = (
@@ -42,11 +42,9 @@ async def search_page(service: Service, configuration_id: str) -> None:
         try:
             configuration = await ask(service.configuration, _ID.validate_python(configuration_id))
         except (UserError, ValidationError) as error:
-            ui.status_code(409 if isinstance(error, ConflictError) else 404)
             text("h1", "No such configuration")
-            known = isinstance(error, UserError)
-            warning(str(error) if known else "That is no id of a configuration.")
-            ui.link("All configurations", "/configurations")
+            no_id = "That is no id of a configuration."
+            refusal(error, no_id, "All configurations", "/configurations")
             return
         name = marked(f"Search of {configuration.id}", configuration.synthetic)
         ui.page_title(f"{name} · Strategy Studio")

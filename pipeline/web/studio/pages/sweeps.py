@@ -27,6 +27,7 @@ from pipeline.web.studio.frame import (
     beats_luck,
     frame,
     in_labels,
+    refusal,
     region,
     sentence,
     stage_badge,
@@ -35,7 +36,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.leaving import connected
+from pipeline.web.studio.reader import connected
 from pipeline.web.studio.widgets.again import address_of_all
 
 #: Seconds between two looks at a sweep that runs.
@@ -117,9 +118,7 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
         try:
             sweep, markets = await ask(service.swept, _ID.validate_python(sweep_id))
         except (UserError, ValidationError) as error:
-            ui.status_code(404)
-            warning(str(error) if isinstance(error, UserError) else "This is no sweep's id.")
-            ui.link("All sweeps", "/sweeps")
+            refusal(error, "This is no sweep's id.", "All sweeps", "/sweeps")
             return
         first = await ask(service.repository.jobs.read, markets[0].job_id)
         asked = [(one.exchange, one.pair, one.timeframe) for one in markets]

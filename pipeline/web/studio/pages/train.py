@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from fastapi import Request
 from nicegui import ui
 from pydantic import BaseModel, ValidationError
 
@@ -26,10 +27,10 @@ _REST = ("space", "objective", "selection", "min_trades", "seed")
 _ELSEWHERE = frozenset(requests.TrainingRequest.model_fields) - frozenset(_REST)
 
 
-async def training_page(service: Service, address: Mapping[str, str]) -> None:
+async def training_page(service: Service, request: Request) -> None:
     """Show the form as an address says; what that does not say, or says wrong, is as always."""
     choices = await ask(composing.choices)
-    words = dict(address)
+    words = dict(request.query_params)
     if words.get("strategy") not in choices.strategies:
         words["strategy"] = choices.strategies[0]
     try:

@@ -231,10 +231,9 @@ def show_excursions(theme: Theme, excursions: asyncio.Task[Part]) -> None:
 def _excursions(theme: Theme, made: Part) -> None:
     if isinstance(made, str):
         sentence(made, "soft missing")
-        return
-    inner, figure = made
-    markup(inner)
-    theme.drawing(figure, EXCURSIONS, props="id=excursions")
+    else:
+        markup(made[0])
+        theme.drawing(made[1], EXCURSIONS, props="id=excursions")
 
 
 async def excursions_of(service: Service, loading: asyncio.Task[ReportData]) -> Part:

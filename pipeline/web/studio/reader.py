@@ -1,4 +1,4 @@
-"""End quietly what a page was building or showing when its reader left it: that is no fault."""
+"""Tell whether a page's reader is there: wait for the browser, and end quietly once it is gone."""
 
 import asyncio
 import logging
