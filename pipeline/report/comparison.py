@@ -367,10 +367,7 @@ def _settings(one: Candidate) -> Iterator[tuple[str, str]]:
     for name, parameter in config["strategy"].get("parameters", {}).items():
         ranged = config["space"] == "continuous" and parameter.get("low") is not None
         span = f"{setting(parameter['low'])} to {setting(parameter['high'])}" if ranged else ""
-        yield (
-            f"searched: {name}",
-            span or ", ".join(map(setting, parameter.get("grid") or ())),
-        )
+        yield (f"searched: {name}", span or ", ".join(map(setting, parameter.get("grid") or ())))
 
 
 def _flat(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:

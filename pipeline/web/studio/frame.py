@@ -94,6 +94,15 @@ def warning(content: str) -> TextElement:
     return sentence(content, "warning").props("role=alert")
 
 
+def inside(selector: str) -> ui.teleport:
+    """Open an element of such markup; what is made there stays there."""
+    teleport = ui.teleport(selector)
+    # Each update of a teleport makes its contents anew, and the plot that was there never learns
+    # that it is gone. No public switch turns this off (NiceGUI 3.18): hence the private one.
+    teleport._update_method = None
+    return teleport
+
+
 def refusal(error: Exception, no_id: str, back: str, path: str) -> None:
     """Say what is not at this address, with a way back; ``no_id`` says it of what is no id."""
     ui.status_code(409 if isinstance(error, ConflictError) else 404)
@@ -106,22 +115,6 @@ def markup(inner: Markup, tag: str = "div") -> ui.html:
     return ui.html(inner, sanitize=False, tag=tag)
 
 
-#: The browser's own buttons change the address alone. A move within the page, as to its contents,
-#: is no other address.
-_WENT = """<script>{
-  let shown = location.search;
-  for (const name of ['pushState', 'replaceState']) {
-    const own = history[name].bind(history);
-    history[name] = (...change) => { own(...change); shown = location.search; };
-  }
-  addEventListener('popstate', () => {
-    if (location.search === shown) return;
-    shown = location.search;
-    emitEvent('went', shown.slice(1));
-  });
-}</script>"""
-
-
 def follow_address(address: Callable[[], Mapping[str, str]]) -> None:
     """Load the page anew when the reader goes back or forward to another one than ``address()``."""
 
@@ -129,7 +122,8 @@ def follow_address(address: Callable[[], Mapping[str, str]]) -> None:
         if dict(parse_qsl(event.args)) != address():
             ui.navigate.reload()
 
-    ui.add_body_html(_WENT)
+    script = (files("pipeline.web.studio") / "went.js").read_text("utf-8")
+    ui.add_body_html(f"<script>{script}</script>")
     ui.on("went", went)
 
 
@@ -238,6 +232,11 @@ class Theme:
                 chart = self.draw(figure).classes("filling")
             text("figcaption", caption)
         return chart
+
+    def place(self, name: str, figure: Figure) -> None:
+        """Draw a figure in the place of its name in markup of `pipeline.report`."""
+        with inside(f"#{name}"):
+            self.draw(figure).classes("filling")
 
     def redraw(self, chart: Chart, figure: Figure) -> None:
         """Replace what a chart of this page shows by a figure of the same library's."""

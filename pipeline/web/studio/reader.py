@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nicegui import Client, context, ui
@@ -61,20 +62,20 @@ async def connected() -> None:
 SOON = 0.25
 
 
-def soon() -> float:
-    """Return when a page's first answer is due, in seconds of the running loop."""
-    return asyncio.get_running_loop().time() + SOON
+def _until_due() -> float:
+    """Return the seconds until a page's first answer is due."""
+    return max(context.client.created + SOON - time.time(), 0.0)
 
 
-async def arrival(tasks: Iterable[asyncio.Task[Any]], due: float) -> None:
-    """Wait until tasks have ended, or the first answer is due."""
-    await asyncio.wait(tasks, timeout=max(due - asyncio.get_running_loop().time(), 0.0))
+async def arrival(task: asyncio.Task[Any]) -> bool:
+    """Wait until a task has ended, or the first answer is due; tell whether it has."""
+    return bool((await asyncio.wait([task], timeout=_until_due()))[0])
 
 
-async def by(due: float, call: Callable[[], Awaitable[None]]) -> None:
+async def soon(call: Callable[[], Awaitable[None]]) -> None:
     """Call what may be repeated: for the first answer, or else once the browser has the page."""
     try:
-        async with asyncio.timeout_at(due):
+        async with asyncio.timeout(_until_due()):
             await call()
     except TimeoutError:
         await connected()

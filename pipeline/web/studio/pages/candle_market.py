@@ -39,7 +39,6 @@ _MONTHS = ("month", "candles", "missing", "size", "written (UTC)", "from")
 
 async def market_page(service: Service, identity: str) -> None:
     """Show one market: what its files say at once, then its picture and its quality."""
-    due = reader.soon()
     with frame(identity, "/candles", notice=service.read_only) as theme:
         try:
             market = await ask(service.candles.market, identity)
@@ -64,8 +63,7 @@ async def market_page(service: Service, identity: str) -> None:
                 measuring = sentence("Measuring the quality …").props("role=status")
         _holes(market)
         _months(market)
-        await reader.arrival([picturing], due)
-        if not picturing.done():
+        if not await reader.arrival(picturing):
             await reader.connected()
         try:
             drawn = await picturing
@@ -77,7 +75,7 @@ async def market_page(service: Service, identity: str) -> None:
                 with picture:
                     theme.drawing(drawn, _COVERAGE, "figure panels", "id=coverage")
         if chart is not None:
-            await reader.by(due, partial(chart.show, chart.view))
+            await reader.soon(partial(chart.show, chart.view))
         if market.quality is None:  # it takes as long as all else, which goes on meanwhile
             report, measured = await measures
             reader.check_open(reader.client_here())

@@ -25,7 +25,6 @@ from pipeline.web.studio.frame import (
     warning,
 )
 from pipeline.web.studio.widgets.activation import Activation
-from pipeline.web.studio.widgets.figures import place
 from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
@@ -38,7 +37,6 @@ _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 async def configuration_page(service: Service, configuration_id: str) -> None:
     """Show what the database says of a configuration, then what its artifacts say."""
-    due = reader.soon()
     with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
             sight = await ask(service.sight, _ID.validate_python(configuration_id))
@@ -54,7 +52,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             return
         loading = begin(service.report, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
-        await reader.arrival([excursions], due)
+        await reader.arrival(excursions)
         there = loading.done() and loading.exception() is None
         sight = loading.result() if there else replace(sight, missing=_LOADING)
         page = ConfigurationPage(service, theme, sight)
@@ -67,7 +65,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             page.say(await loading)
         trades = page.draw(excursions)
         if trades is not None:
-            await reader.by(due, trades.begin)
+            await (reader.soon(trades.begin) if there else trades.begin())
 
 
 class ConfigurationPage:
@@ -110,7 +108,7 @@ class ConfigurationPage:
         if report.artifacts is None:
             return None
         for name, figure in fixed_figures(report, report.artifacts).items():
-            place(name, self._theme, figure)
+            self._theme.place(name, figure)
         if len(report.artifacts.trades) == 0:
             return None
         show_excursions(self._theme, excursions)

@@ -20,9 +20,18 @@ from pipeline.report.page import EXCURSIONS, excursion_part
 from pipeline.report.trades import MARGIN, side
 from pipeline.validation.wording import percent, plural
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, begin, markup, region, sentence, table, text
+from pipeline.web.studio.frame import (
+    Theme,
+    ask,
+    begin,
+    inside,
+    markup,
+    region,
+    sentence,
+    table,
+    text,
+)
 from pipeline.web.studio.widgets.candle_chart import CandleChart
-from pipeline.web.studio.widgets.figures import inside
 
 #: Rows of a page of the table.
 SHOWN = 25
