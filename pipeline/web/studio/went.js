@@ -3,13 +3,13 @@
 // contents, is no other address.
 {
   let shown = location.search;
-  for (const name of ['pushState', 'replaceState']) {
+  for (const name of ["pushState", "replaceState"]) {
     const own = history[name].bind(history);
     history[name] = (...change) => { own(...change); shown = location.search; };
   }
-  addEventListener('popstate', () => {
+  addEventListener("popstate", () => {
     if (location.search === shown) return;
     shown = location.search;
-    emitEvent('went', shown.slice(1));
+    emitEvent("went", shown.slice(1));
   });
 }
