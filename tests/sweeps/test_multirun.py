@@ -7,7 +7,7 @@ from support.databases import later_events
 from support.runs import QUICK, SMALL_GRID, ask, run
 from support.sweeping import NEVER
 
-GENERATED = ("data=synthetic", *QUICK[1:], "optimizer=grid", *SMALL_GRID)
+GENERATED = ("data=synthetic", *QUICK[1:], "optimizer=grid", *SMALL_GRID, "backend=numpy")
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def configured(*words):
         ("optimizer=grid", "selection=peak", *ONE_WORKER, *SMALL_GRID),
         ("optimizer=grid", "backend=numpy", *SMALL_GRID),
         ("optimizer=random", "optimizer.samples=50", *SMALL_GRID[1:5]),  # few tables of events
-        ("optimizer=bayesian", "optimizer.trials=40", "optimizer.batch=10", "space=continuous"),
+        ("optimizer=bayesian", "optimizer.trials=20", "optimizer.batch=10", "space=continuous"),
     ],
     ids=lambda words: " ".join(words[:2]),
 )
