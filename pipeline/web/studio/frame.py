@@ -127,23 +127,6 @@ def follow_address(address: Callable[[], Mapping[str, str]]) -> None:
     ui.on("went", went)
 
 
-#: Seconds between two looks whether the server works.
-HEALTH_EVERY = 5.0
-
-
-def health(check: Callable[[], str | None]) -> None:
-    """Add a warning that is shown while ``check`` says that something is wrong."""
-    banner = warning("")
-    banner.set_visibility(False)
-
-    async def look() -> None:
-        reason = await ask(check)
-        banner.text = reason or ""
-        banner.set_visibility(reason is not None)
-
-    ui.timer(HEALTH_EVERY, look)
-
-
 def synthetic(content: str = SYNTHETIC) -> TextElement:
     """Mark what comes of invented candles."""
     return sentence(content, "synthetic").props("role=note")

@@ -26,7 +26,7 @@ def pages_of(reader, page):
         f"/compare?id={one}&id={two}": "#curves svg",
         "/candles": "table",
         f"/candles/{candles}": "#coverage svg",
-        "/live": "heading:Live",
+        "/live": "heading:Switch another on",
         "/sweeps": "table",
         sweep: "table",
     }

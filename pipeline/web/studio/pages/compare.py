@@ -22,7 +22,6 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.reader import connected
 
 _CURVES = (
     "Net profit out of sample, net of all costs, marked to market every day. Every curve begins at"
@@ -58,10 +57,7 @@ async def compare_page(service: Service, request: Request) -> None:
             _section("On common days", f"The {days} that all have", comparison, common)
         with ui.element("section"):
             text("h2", "Equity")
-            with ui.element("figure"):
-                place = ui.element("div").classes("figure tall").props("id=curves role=img")
-                place.props(f'aria-label="{_CURVES}"')
-                text("figcaption", _CURVES)
+            theme.drawing(curves(comparison), _CURVES, "figure tall", "id=curves")
         _correlation(comparison)
         _section("Gates", "Outcomes", comparison, comparison.gates(), marked=True)
         parameters = comparison.parameters()
@@ -74,9 +70,6 @@ async def compare_page(service: Service, request: Request) -> None:
             alike = [line for line in settings if not line.differs]
             text("summary", f"{plural(len(alike), 'setting')} alike in all")
             _table("What is alike", comparison, alike)
-        await connected()
-        with place:
-            theme.draw(curves(comparison)).classes("filling")
 
 
 def _choice(ids: Sequence[str]) -> str:

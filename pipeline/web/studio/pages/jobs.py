@@ -20,16 +20,18 @@ from pipeline.web.studio.frame import (
     ask,
     attempt,
     frame,
-    health,
     in_labels,
     refusal,
     region,
     sentence,
     stage_badge,
     text,
+    warning,
 )
 from pipeline.web.studio.widgets.again import address_of_all
 
+#: Seconds between two looks whether the server works.
+HEALTH_EVERY = 5.0
 #: Seconds between two looks at the database, and batches a page.
 EVERY, SHOWN = 0.5, 25
 #: Markets of a sweep that a row names.
@@ -39,10 +41,23 @@ _COLUMNS = ("what", "status", "how far", "settings", "candles (UTC)", "seed", "a
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
 
 
+def health(service: Service) -> None:
+    """Add a warning that is shown while the queue is in trouble."""
+    banner = warning("")
+    banner.set_visibility(False)
+
+    async def look() -> None:
+        reason = await ask(service.queue.trouble)
+        banner.text = reason or ""
+        banner.set_visibility(reason is not None)
+
+    ui.timer(HEALTH_EVERY, look)
+
+
 async def jobs_page(service: Service) -> None:
     """Show what was asked for, batch by batch, kept up to date."""
     with frame("Jobs", "/jobs", notice=service.read_only):
-        health(service.queue.trouble)
+        health(service)
         table = Jobs(service, (await ask(composing.choices)).markets)
         await table.refresh()
         ui.timer(EVERY, table.refresh, immediate=False)

@@ -23,7 +23,6 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.reader import connected
 from pipeline.web.studio.widgets.activation import Switch
 from pipeline.web.studio.widgets.followed import FollowedCard
 
@@ -34,7 +33,6 @@ EVERY, CHOICES = 1.0, 200
 async def live_page(service: Service) -> None:
     """Show what is switched on, kept up to date."""
     with frame("Live", "/live", notice=service.read_only) as theme:
-        await connected()
         page = Live(service, theme)
         await page.refresh()
         ui.timer(EVERY, page.refresh, immediate=False)

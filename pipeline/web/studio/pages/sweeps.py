@@ -36,7 +36,6 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.reader import connected
 from pipeline.web.studio.widgets.again import address_of_all
 
 #: Seconds between two looks at a sweep that runs.
@@ -126,7 +125,6 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
         page = SweepPage(service, theme, sweep.id, again)
         page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))
-        await connected()  # what can be read is there meanwhile
         page.draw()
 
         async def refresh() -> None:

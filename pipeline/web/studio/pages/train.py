@@ -14,7 +14,8 @@ from pipeline.errors import UserError
 from pipeline.web.service import composing, requests
 from pipeline.web.service.answers import Choices, StrategyChoice
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, faults, frame, health, in_labels, sentence, text
+from pipeline.web.studio.frame import ask, faults, frame, in_labels, sentence, text
+from pipeline.web.studio.pages.jobs import health
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError
 
@@ -38,7 +39,7 @@ async def training_page(service: Service, request: Request) -> None:
     except UserError:  # its file is broken since
         strategy = await ask(composing.strategy_choice, choices.strategies[0])
     with frame("Train", "/", notice=service.read_only):
-        health(service.queue.trouble)
+        health(service)
         with ui.element("div").classes("beside"):
             TrainingForm(service, choices, strategy).take(words)
 
