@@ -48,13 +48,13 @@ def test_it_is_a_strategy(written):
     assert "MY_STRATEGY" not in written[0].read_text("utf-8")
 
 
-def test_a_process_writes_and_trains_it(tmp_path):
+def test_a_process_writes_what_can_be_trained(tmp_path):
     finished = run(tmp_path, "mine", module="pipeline.new_strategy")
     assert (finished.status, finished.err) == (0, "")
     assert {p.name for p in tmp_path.iterdir()} == {"mine.py", "test_mine.py"}
     few = ("optimizer=random", "optimizer.samples=20", "market.timeframe=1h", "min_trades=3")
     few += ("validation.surrogate_count=20",)
-    trained = run(tmp_path, "strategy=mine.py", "market=demo", *few)
+    trained = run_here(tmp_path, "strategy=mine.py", "market=demo", *few)
     assert trained.status == 0, trained.err
     assert [c.strategy for c in trained.configurations] == ["MINE_V1"]
 
