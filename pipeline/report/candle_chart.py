@@ -16,6 +16,7 @@ from pipeline.market_data.raw import PRICES, Span
 from pipeline.market_data.store.levels import Candlesticks
 from pipeline.report.theme import LINE, SOFT, TOOLTIP
 from pipeline.review.trade_levels import Levels
+from pipeline.validation.wording import price
 
 #: Candles in sight at most: more are neither seen nor drawn in good time.
 LIMIT = 600
@@ -160,9 +161,9 @@ def line_rows(lines: Sequence[Line]) -> list[list[Any]]:
         moved = [i for i in known.tolist() if i == 0 or line.price[i] != line.price[i - 1]]
         for place, i in enumerate(moved):
             last = place == len(moved) - 1
-            price, after = float(line.price[i]), line.time[-1 if last else moved[place + 1]]
-            text = f"{line.name} {price:,.7g}" if last else ""
-            rows.append([int(line.time[i]), price, int(after), price, line.name, text])
+            level, after = float(line.price[i]), line.time[-1 if last else moved[place + 1]]
+            text = f"{line.name} {price(level)}" if last else ""
+            rows.append([int(line.time[i]), level, int(after), level, line.name, text])
     return rows
 
 

@@ -176,7 +176,7 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
         "customdata": jsonable(days.high),
         "marker": {"color": theme.OUT_OF_SAMPLE, "line": {"width": 0}},
         "opacity": 0.4,
-        "hovertemplate": "%{base:.7g} to %{customdata:.7g}",
+        "hovertemplate": "%{base:,.7~r} to %{customdata:,.7~r}",
     }
     close = {
         "type": "scatter",
@@ -184,30 +184,29 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
         "name": "close",
         "y": jsonable(days.close),
         "line": {"color": theme.OUT_OF_SAMPLE, "width": 1.5},
-        "hovertemplate": "%{y:.7g}",
+        "hovertemplate": "%{y:,.7~r}",
     }
     volume = _steps("volume", days.volume, theme.OUT_OF_SAMPLE, "y2")
     coverage = _steps("candles that came", days.coverage, theme.MUTED, "y3")
     data = [{"x": middle, **trace} for trace in (low_high, close, volume, coverage)]
+    corner = {"xref": "paper", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
+    corner |= {"showarrow": False}
     return theme.figure(
         [*data, _gaps(gaps)],
         showlegend=False,
         bargap=0,
         barmode="overlay",
         hovermode="x unified",
-        annotations=[_title(axis, text) for axis, text in titles.items()],
+        annotations=[
+            {"text": f"<b>{text}</b>", "yref": f"{axis} domain", **corner}
+            for axis, text in titles.items()
+        ],
         xaxis={"type": "date", "anchor": "y4", "showgrid": True},
         yaxis={"domain": [0.58, 0.97], "type": "log"},
         yaxis2={"domain": [0.35, 0.52]},
         yaxis3={"domain": [0.13, 0.29], "range": [0, 1], "tickformat": ".0%"},
         yaxis4={"domain": [0, 0.07], "range": [0, 1], "visible": False, "fixedrange": True},
     )
-
-
-def _title(axis: str, text: str) -> dict[str, Any]:
-    """Write a panel's title above its left corner."""
-    place = {"xref": "paper", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
-    return {"text": f"<b>{text}</b>", "yref": f"{axis} domain", "showarrow": False, **place}
 
 
 def _steps(name: str, values: Float, color: str, axis: str) -> dict[str, Any]:
@@ -221,7 +220,7 @@ def _steps(name: str, values: Float, color: str, axis: str) -> dict[str, Any]:
         "fill": "tozeroy",
         "fillcolor": color,
         "line": {"color": color, "width": 0, "shape": "hvh"},
-        "hovertemplate": "%{y:.0%}" if axis == "y3" else "%{y:,.7g}",
+        "hovertemplate": "%{y:.0%}" if axis == "y3" else "%{y:,.7~r}",
     }
 
 

@@ -275,7 +275,8 @@ class Comparison:
         self, asked: Sequence[_Figure], sources: Sequence[Mapping[str, Any]], *, marks: bool = True
     ) -> Iterator[Line]:
         for name, label, write, better in asked:
-            values = [_number(source.get(name)) for source in sources]
+            known = [source.get(name) for source in sources]
+            values = [float(v) if v is not None and np.isfinite(v) else None for v in known]
             written = tuple("-" if value is None else write(value) for value in values)
             best = self._best(values, better) if marks and better else ()
             yield Line(name, label, tuple(values), written, best)
@@ -348,10 +349,6 @@ def _over(one: Candidate, day: Int32) -> dict[str, Any]:
     if one.series.hold is not None:
         found["common.hold_net_profit"] = np.prod(1.0 + one.series.hold[places]) - 1.0
     return found
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def _settings(one: Candidate) -> Iterator[tuple[str, str]]:

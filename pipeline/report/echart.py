@@ -56,11 +56,12 @@ def option(drawn: Figure) -> dict[str, Any]:
     listed = [t for t in traces if t.get("showlegend", True) and t.get("name") and len(t["x"])]
     listed = listed if layout.get("showlegend", len(listed) > 1) else []
     unified = any("lines" in trace.get("mode", "") for trace in traces)  # which have no points
+    bare = {"lines": {"itemStyle": {"opacity": 0}}}  # a line has no mark in the legend
     made: dict[str, Any] = {
         "animation": False,
         "useUTC": True,
         "legend": {"show": bool(listed), "left": 0, "top": 0, "textStyle": INK}
-        | {"data": [_legend(trace) for trace in listed]},
+        | {"data": [{"name": t["name"]} | bare.get(t.get("mode", ""), {}) for t in listed]},
         "grid": [
             _grid(
                 layout.get(name, {}),
@@ -115,12 +116,6 @@ def _across(
         axis |= {"min": min(moments) - half, "max": max(moments) + half} if moments else {}
     labels = [axis["axisLabel"] | {"show": place == panels - 1} for place in range(panels)]
     return [axis | {"gridIndex": i, "axisLabel": label} for i, label in enumerate(labels)]
-
-
-def _legend(trace: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry of a trace: a line has no mark."""
-    bare = {"itemStyle": {"opacity": 0}} if trace.get("mode") == "lines" else {}
-    return {"name": trace["name"], **bare}
 
 
 def _grid(axis: Mapping[str, Any], panels: bool, legend: bool, titled: bool) -> dict[str, Any]:
@@ -350,12 +345,15 @@ def _areas(
 
 def _with_room(made: dict[str, Any], legend: Sequence[str]) -> dict[str, Any]:
     """Give the legend the rows that it takes in a figure of each width."""
-    across = sum(_LETTER * len(name) + _MARK for name in legend)
-    if across <= _WIDTHS[-1][1]:
+    across = [_LETTER * len(name) + _MARK for name in legend]
+    if sum(across) <= _WIDTHS[-1][1]:
         return made
 
     def room(width: int) -> dict[str, Any]:
-        return {"grid": [{"top": 12 + _ROW * -(-across // width)}]}
+        rows, left = 1, width
+        for one in across:  # which is not broken
+            rows, left = (rows, left - one) if one <= left else (rows + 1, width - one)
+        return {"grid": [{"top": 12 + _ROW * rows}]}
 
     media = [{"query": {"maxWidth": most}, "option": room(width)} for most, width in _WIDTHS]
     return {"baseOption": made, "media": [*media, {"option": room(_WIDTHS[0][0])}]}

@@ -53,7 +53,8 @@ def render(template: str, title: str, figures: Mapping[str, Any], **content: Any
         When plotly is not installed.
     """
     scripts = [plotly_js(), _own("page.js")]
-    allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    digests = (base64.b64encode(hashlib.sha256(one.encode()).digest()) for one in scripts)
+    allowed = " ".join(f"'sha256-{digest.decode()}'" for digest in digests)
     policy = (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline';"
         " img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -101,7 +102,3 @@ def plotly_js() -> str:
 
 def _own(name: str) -> str:
     return (files("pipeline.report") / name).read_text("utf-8")
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

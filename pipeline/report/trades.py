@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import REASONS, Candles, Float
+from gpu_engine import REASONS, Candles
 from pipeline.market_data.raw import PRICES, came
 from pipeline.market_data.store.levels import joined, level_for, level_name
 from pipeline.report.candle_chart import LIMIT, Line, Units, entry_times, exit_times, trade_lines
@@ -16,7 +16,7 @@ from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.jsonable import jsonable
 from pipeline.review.stored import simulation_of
 from pipeline.review.trade_levels import Levels, trade_levels
-from pipeline.validation.wording import percent
+from pipeline.validation.wording import percent, price
 
 #: Trades that can be looked at one by one, the newest: each brings its candles into the file.
 DETAILED = 100
@@ -63,8 +63,8 @@ def trades_on_candles(
     data.append(_entries(candles, touching))
     data += [_level(line) for line in lines]
     time = {"type": "date", "rangeslider": {"visible": False}, "title": {"text": "time, UTC"}}
-    price = {"title": {"text": f"price, {units.quote}"}, "tickformat": ",~g"}
-    return figure(data, xaxis=time, yaxis=price)
+    height = {"title": {"text": f"price, {units.quote}"}, "tickformat": ",.7~r"}
+    return figure(data, xaxis=time, yaxis=height)
 
 
 def trade_charts(candles: Candles, record: ArtifactSet, report: ReportData) -> list[Figure]:
@@ -125,7 +125,8 @@ def _candlesticks(candles: Candles, start: int, end: int, limit: int) -> dict[st
     opens, step = int(candles.timestamp[0]), candles.step_ms
     level = level_for((opens + start * step, opens + end * step), step, limit)
     sticks = joined(came(candles, slice(start, end)), step, level).candles
-    prices = {name: _short(getattr(sticks, name)) for name in PRICES}
+    # More digits are more than can be seen, and take twice as much to write.
+    prices = {name: [float(f"{p:.7g}") for p in getattr(sticks, name)] for name in PRICES}
     return {
         "type": "candlestick",
         "name": f"candles, {level_name(level)}",
@@ -142,7 +143,7 @@ def _level(line: Line) -> dict[str, Any]:
     """Draw a level as steps; in the legend is its last price."""
     color, dash = _LEVELS.get(line.name, (FOUND, "dashdot"))
     known = line.price[~np.isnan(line.price)]
-    last = f" {known[-1]:,.7g}" if len(known) else ""
+    last = f" {price(known[-1])}" if len(known) else ""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -150,13 +151,8 @@ def _level(line: Line) -> dict[str, Any]:
         "x": times(line.time),
         "y": jsonable(np.append(line.price, line.price[-1:])),
         "line": {"color": color, "dash": dash, "width": 1.5, "shape": "hv"},
-        "hovertemplate": f"{line.name} %{{y:,.7g}}<extra></extra>",
+        "hovertemplate": f"{line.name} %{{y:,.7~r}}<extra></extra>",
     }
-
-
-def _short(prices: Float) -> list[float]:
-    """Seven digits are more than a picture shows, and half of what a float takes to write."""
-    return [float(f"{price:.7g}") for price in prices]
 
 
 def _lines(

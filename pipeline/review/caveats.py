@@ -139,9 +139,10 @@ def _overfitting(statistics: Mapping[str, Any]) -> Iterator[str]:
     pbo, loss = statistics.get("pbo"), statistics.get("p_oos_loss")
     if pbo is not None and loss is not None:
         yield (
-            f"Probability of backtest overfitting {number(pbo)}, together with a probability of"
-            f" {number(loss)} that the chosen combination loses out of sample: the first alone is"
-            " low whenever most combinations are hopeless, and one history's value is very noisy."
+            f"Probability of backtest overfitting {number(pbo)}; the chosen combination loses out"
+            f" of sample in {share(loss) if loss else 'none'} of the splits of the history. The"
+            " first alone is low whenever most combinations are hopeless, and one history's value"
+            " is very noisy."
         )
     if (kept := statistics.get("walk_forward_efficiency")) is not None:
         lost = "a loss came in place of the promised profit, " if kept < 0.0 else ""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from pipeline.validation.stages import Gate, Stage, is_watched
@@ -175,7 +176,7 @@ MEANINGS = {
     "time_in_market": "share of the time with a position",
     "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
     "pbo": "probability that the best in sample is below the median out of sample",
-    "p_oos_loss": "probability that it loses there; read both together",
+    "p_oos_loss": "share of the splits in which it loses there; read both together",
     "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
     "stability_score": "share of the winner's neighbours with a positive score",
     "monte_carlo_var": "loss over 30 days that 95 % of drift-free paths stay within",
@@ -217,6 +218,11 @@ def percent(value: float) -> str:
         return "0 %"
     form = "+,.1f" if abs(value) >= 0.001 else "+.2g"
     return f"{100.0 * value:{form}} %"
+
+
+def price(value: float) -> str:
+    """Write a price with seven digits, thousands in groups and never an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 1e7 else format(Decimal(f"{value:.7g}"), ",f")
 
 
 def share(value: float) -> str:

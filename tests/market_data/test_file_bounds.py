@@ -105,13 +105,17 @@ def test_dates_and_numbers_in_one_file(tmp_path, monkeypatch, candles):
         read_file(path)
 
 
-def test_a_fault_in_a_later_piece_is_named_by_its_line(tmp_path, monkeypatch, candles):
-    monkeypatch.setattr(archives, "CHUNK", 700)
+@pytest.mark.parametrize("chunk", [700, 1 << 20])
+@pytest.mark.parametrize("empty", [0, 2])
+def test_a_fault_is_named_by_its_line(tmp_path, monkeypatch, candles, chunk, empty):
+    """In the first piece or a later one, with lines before it that hold nothing."""
+    monkeypatch.setattr(archives, "CHUNK", chunk)
     lines = binance_csv(candles, 1_000, header=True).split(b"\n")
     lines[200] = lines[200].rsplit(b",", 2)[0]
+    lines[198:198] = [b""] * empty
     path = tmp_path / "BTCUSDT-5m-2023.csv"
     path.write_bytes(b"\n".join(lines))
-    with pytest.raises(UserError, match=r"line 201: Expected 12 columns, got 10"):
+    with pytest.raises(UserError, match=rf"line {201 + empty}: Expected 12 columns, got 10"):
         imported(path)
 
 

@@ -128,6 +128,16 @@ def test_a_trace_without_a_point_is_drawn_empty(report):
         )
 
 
+def test_a_name_of_a_legend_is_not_broken_over_rows():
+    """Three names of 206 pixels: one a row where there are 330, which two rows would hold."""
+    names = [f"{letter}: binance:BTC/USDT:1h" for letter in "ABC"]
+    line = {"type": "scatter", "mode": "lines", "x": ["2024-01-01"], "y": [0.0], "line": {}}
+    data = [{**line, "name": name, "line": {"color": "red"}} for name in names]
+    made = option({"data": data, "layout": {"xaxis": {"type": "date"}, "showlegend": True}})
+    tops = {m["query"]["maxWidth"]: m["option"]["grid"][0]["top"] for m in made["media"][:-1]}
+    assert tops == {1100: 12 + 22, 700: 12 + 2 * 22, 550: 12 + 3 * 22}
+
+
 def test_a_day_alone_has_its_width():
     made = of(panels(by_day(make_candles([(100.0, 102.0, 99.0, 101.0)] * 24)), [], "Gaps"))
     (axis, *_) = made["xAxis"]

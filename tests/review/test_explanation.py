@@ -345,7 +345,9 @@ def test_p_alone_does_not_count_the_markets():
 
 def test_pbo_never_stands_alone():
     found = caveat("backtest overfitting", pbo=0.2, p_oos_loss=0.72)
-    assert "overfitting 0.2, together with a probability of 0.72 that the chosen" in found
+    assert "overfitting 0.2; the chosen combination loses out of sample in 72.0 % of" in found
+    never = caveat("backtest overfitting", pbo=0.0, p_oos_loss=0.0)
+    assert "loses out of sample in none of the splits" in never  # which is no certainty
     told = explain(configuration(statistics={"pbo": 0.2, "p_oos_loss": None})).caveats
     assert not any("overfitting" in sentence for sentence in told)
 

@@ -2,13 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from pipeline.cli.console import Console
 from pipeline.training.summary import _show_gates
 from pipeline.validation.record_tables import statistic_rows
 from pipeline.validation.stages import judge
-from pipeline.validation.wording import defined
+from pipeline.validation.wording import defined, price
 
 
 class Tables(Console):
@@ -38,6 +39,22 @@ class Tables(Console):
 def test_fractions_are_percentages(name, value, written):
     ((row_name, shown, _),) = statistic_rows({name: value}, {})
     assert (row_name, shown) == (name, written)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (12_345_678.9, "12,345,679"),
+        (1e16, "10,000,000,000,000,000"),
+        (67_012.5, "67,012.5"),
+        (1_234.5678, "1,234.568"),
+        (0.00001234, "0.00001234"),
+        (100.0, "100"),
+        (0.0, "0"),
+    ],
+)
+def test_a_price_has_no_exponent(value, written):
+    assert price(np.float64(value)) == price(value) == written
 
 
 def test_gates_of_fractions_are_percentages():

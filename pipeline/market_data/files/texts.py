@@ -45,7 +45,7 @@ def tables(member: Member, layout: Layout, plain: bool) -> Iterator[pa.Table]:
         except (pa.ArrowException, ValueError) as error:  # UnicodeDecodeError too
             table = _as_text(piece, layout, skip, plain)
             if table is None:
-                raise _damaged(name, layout, error, lines) from error
+                raise _damaged(name, layout, error, lines, piece, skip) from error
         yield table
         skip = 0
         lines += piece.count(b"\n") or piece.count(b"\r")
@@ -110,6 +110,14 @@ def _figure(column: pa.ChunkedArray, layout: Layout, path: str, name: str) -> Fl
     return values
 
 
-def _damaged(name: str, layout: Layout, error: Exception, lines: int) -> UserError:
-    reason = re.sub(r"Row #(\d+)", lambda row: f"line {int(row[1]) + lines}", first_line(error))
+def _damaged(
+    name: str, layout: Layout, error: Exception, lines: int, piece: bytes, skip: int
+) -> UserError:
+    # Arrow counts no empty line behind those that it skips.
+    counted = [at for at, line in enumerate(piece.splitlines(), 1) if line or at <= skip]
+
+    def place(row: re.Match[str]) -> str:
+        return f"line {counted[int(row[1]) - 1] + lines}"
+
+    reason = re.sub(r"Row #(\d+)", place, first_line(error))
     return unreadable(name, layout.archive, layout.width, reason)

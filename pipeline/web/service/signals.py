@@ -65,7 +65,9 @@ class Board:
             return self
         signals = {name: self.signals[name] for name in ids if name in self.signals}
         others = {name for name in ids if name not in signals}
-        refused = {name: self.refused.get(name) or _off(name) for name in sorted(others)}
+        off = "no configuration with this id is switched on"
+        rows = {name: RefusedRow(id=name, reason=off) for name in sorted(others)}
+        refused = rows | {name: self.refused[name] for name in rows if name in self.refused}
         digests = {name: self.digests.get(name, "off") for name in ids}
         return Board(self.version, self.until, signals, refused, digests)
 
@@ -167,10 +169,6 @@ def changes(before: Board | None, after: Board) -> Iterator[tuple[str, str]]:
                 yield "signal", after.signals[name].model_dump_json()
             else:
                 yield "refused", after.refused[name].model_dump_json()
-
-
-def _off(identity: str) -> RefusedRow:
-    return RefusedRow(id=identity, reason="no configuration with this id is switched on")
 
 
 def _hash(text: str) -> str:

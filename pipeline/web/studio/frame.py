@@ -56,6 +56,7 @@ def frame(
         A sentence on top: what cannot be done on this server.
     """
     ui.page_title(f"{title} · Strategy Studio")
+    ui.run_javascript("document.documentElement.classList.add('ready')")  # once it is connected
     ui.colors(primary="#1f5fae")
     for package, style in (("pipeline.report", "page.css"), ("pipeline.web.studio", "studio.css")):
         ui.add_css((files(package) / style).read_text("utf-8"))

@@ -29,7 +29,8 @@ def return_memory() -> None:
         nonlocal pending
         await asyncio.sleep(_DELAY)
         pending = False
-        await asyncio.to_thread(_trim, library)
+        await asyncio.to_thread(gc.collect)
+        await asyncio.to_thread(library.malloc_trim, 0)
 
     def closed() -> None:
         nonlocal pending
@@ -38,8 +39,3 @@ def return_memory() -> None:
             background_tasks.create(later(), name="return memory")
 
     app.on_delete(closed)
-
-
-def _trim(library: ctypes.CDLL) -> None:
-    gc.collect()
-    library.malloc_trim(0)

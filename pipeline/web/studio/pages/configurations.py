@@ -1,6 +1,6 @@
 """List the stored configurations in a table that can be filtered and sorted."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -256,9 +256,9 @@ def _cells(row: ConfigurationSummary) -> None:
     with ui.element("td"):
         stage_badge(row.lifecycle_stage, row.synthetic)
     beats_luck(row.beats_luck, row.luck_reason)
-    text("td", _written_share(row.oos_net_profit, percent), "number")
+    text("td", defined(row.oos_net_profit, percent), "number")
     text("td", defined(row.oos_sharpe_ratio, ".2f"), "number")
-    text("td", _written_share(row.max_drawdown, share), "number")
+    text("td", defined(row.max_drawdown, share), "number")
     text("td", f"{row.sample_size:,}", "number")
     text("td", defined(row.p_value, ".3g"), "number")
     text("td", defined(row.fdr_q_value, ".3g"), "number")
@@ -274,7 +274,3 @@ def _lines(first: str, second: str) -> None:
     with text("td", "", "number"), ui.element("div"):
         text("div", first)
         text("div", second)
-
-
-def _written_share(value: float | None, write: Callable[[float], str]) -> str:
-    return "-" if value is None else write(value)

@@ -87,7 +87,10 @@ class TrainingForm:
                     self.changed,
                 )
             with _part("History"):
-                sentence("The newest days or years, or from and up to. Empty: a year.", "soft")
+                newest = (
+                    "The newest days or years (of invented candles the first), or from and up to."
+                )
+                sentence(f"{newest} Empty: a year.", "soft")
                 with ui.element("div").classes("fields"):
                     self._history = Fields(requests.History, self.changed)
                 with ui.expansion("Limits of the candles").classes("more"):
@@ -153,7 +156,7 @@ class TrainingForm:
         """
         names, wrong, found = self._markets.names(), list[str](), dict[str, Any]()
         if not names:
-            wrong.append("Choose a market, and what it takes is estimated here.")
+            wrong.append(self._markets.summary.text)
         parts: dict[str, Callable[[], Any]] = {
             "optimizer": self._method.request,
             "validation": self._validation.request,

@@ -168,7 +168,7 @@ class Grids:
             True: {p.name: _written_range(p) for p in parameters if p.low is not None},
         }
         self._fields = ui.element("div").classes("fields")
-        self._summary = sentence("").props("role=status")
+        self.summary = sentence("").props("role=status")
         self._show()
 
     def take_space(self, space: str) -> None:
@@ -248,14 +248,14 @@ class Grids:
 
     def _show_summary(self) -> None:
         if self._continuous:
-            self._summary.set_text("Ranges, from and to: random and bayesian draw values in them.")
+            self.summary.set_text("Ranges, from and to: random and bayesian draw values in them.")
             return
         grids = [control.value for control in self._inputs.values()]
         if all(map(_is_readable, grids)):
             size = math.prod(len(_read(grid)) for grid in grids)
-            self._summary.set_text(f"{size:,} combinations on this grid")
+            self.summary.set_text(f"{size:,} combinations on this grid")
         else:
-            self._summary.set_text("A grid is a list of numbers, separated by commas.")
+            self.summary.set_text("A grid is a list of numbers, separated by commas.")
 
 
 #: What a line asks for that cannot be read.
@@ -341,7 +341,7 @@ class Markets:
         self._more = ui.input("more markets, separated by commas", on_change=self._chosen)
         self._more.classes("hinted")
         self._more.props("outlined").props["hint"] = f"EXCHANGE:SYMBOL:TIMEFRAME, as {EXAMPLES}"
-        self._summary = sentence("").props("role=status")
+        self.summary = sentence("").props("role=status")
         self._mark = synthetic("SYNTHETIC candles: what is found in them says nothing of a market.")
         self._show_summary()
 
@@ -393,5 +393,5 @@ class Markets:
         if listed:
             said = f"{plural(len(listed), 'market')}: {', '.join(listed)}."
         mismatch = mismatch_of(self._markets, self._ticked())
-        self._summary.set_text(f"{said} {mismatch}" if listed else mismatch or said)
+        self.summary.set_text(f"{said} {mismatch}" if listed else mismatch or said)
         self._mark.set_visibility(any(market.synthetic for market in chosen))

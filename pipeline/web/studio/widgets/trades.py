@@ -18,7 +18,7 @@ from pipeline.report import candle_chart
 from pipeline.report.loading import ReportData
 from pipeline.report.page import EXCURSIONS, excursion_part
 from pipeline.report.trades import MARGIN, side
-from pipeline.validation.wording import percent, plural
+from pipeline.validation.wording import percent, plural, price
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Theme,
@@ -147,14 +147,14 @@ class Trades:
             return f"All {plural(len(self._trades), 'trade')}."
         trade = self._trades[number - 1]
         levels = [
-            f"{name} {float(trade[name]):,.7g}"
+            f"{name} {price(trade[name])}"
             for name in ("stop", "target")
             if name in (self._trades.dtype.names or ()) and not np.isnan(trade[name])
         ]
         return (
-            f"Trade {number:,} of {len(self._trades):,}: {side(trade)} at {trade['entry']:,.7g} on"
-            f" {utc(int(self._entered[number - 1]))}, out by"
-            f" {REASONS[trade['reason']].replace('_', ' ')} at {trade['exit']:,.7g},"
+            f"Trade {number:,} of {len(self._trades):,}: {side(trade)} at {price(trade['entry'])}"
+            f" on {utc(int(self._entered[number - 1]))}, out by"
+            f" {REASONS[trade['reason']].replace('_', ' ')} at {price(trade['exit'])},"
             f" {percent(float(trade['ret']))}. {', '.join(levels).capitalize()}"
         ).strip() + ("." if levels else "")
 
@@ -211,9 +211,9 @@ class Trades:
         for cell in (
             side(trade),
             entered,
-            f"{trade['entry']:,.7g}",
+            f"{price(trade['entry'])}",
             left,
-            f"{trade['exit']:,.7g}",
+            f"{price(trade['exit'])}",
             REASONS[trade["reason"]].replace("_", " "),
             percent(float(trade["ret"])),
         ):
