@@ -16,7 +16,6 @@ from pipeline.market_data.raw import PRICES, Span
 from pipeline.market_data.store.levels import Candlesticks
 from pipeline.report.theme import LINE, SOFT, TOOLTIP
 from pipeline.review.trade_levels import Levels
-from pipeline.validation.wording import price
 
 #: Candles in sight at most: more are neither seen nor drawn in good time.
 LIMIT = 600
@@ -162,7 +161,8 @@ def line_rows(lines: Sequence[Line]) -> list[list[Any]]:
         for place, i in enumerate(moved):
             last = place == len(moved) - 1
             level, after = float(line.price[i]), line.time[-1 if last else moved[place + 1]]
-            text = f"{line.name} {price(level)}" if last else ""
+            shown = np.format_float_positional(level, 7, unique=False, fractional=False, trim="-")
+            text = f"{line.name} {shown}" if last else ""
             rows.append([int(line.time[i]), level, int(after), level, line.name, text])
     return rows
 

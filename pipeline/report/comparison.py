@@ -20,7 +20,6 @@ from pipeline.review.gates import FIGURES
 from pipeline.validation import wording
 from pipeline.validation.pooling import COMMON_DAYS, MarketSeries, correlations
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import setting
 
 #: Configurations that are compared.
 LEAST, MOST = 2, 6
@@ -209,7 +208,7 @@ class Comparison:
                 name,
                 name,
                 tuple(parameters.get(name) for parameters in stored),
-                tuple(setting(p[name]) if name in p else "-" for p in stored),
+                tuple(wording.setting(p[name]) if name in p else "-" for p in stored),
             )
             for name in _names(stored)
         ]
@@ -352,7 +351,7 @@ def _over(one: Candidate, day: Int32) -> dict[str, Any]:
 
 
 def _settings(one: Candidate) -> Iterator[tuple[str, str]]:
-    config, provenance = one.job.config, one.configuration.provenance
+    config, provenance, setting = one.job.config, one.configuration.provenance, wording.setting
     yield "strategy", one.configuration.strategy
     if digest := text_hash(config["strategy"].get("text")):
         yield "strategy, SHA-256 of its file", digest
