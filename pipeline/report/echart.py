@@ -20,8 +20,13 @@ _KINDS = ("scatter", "bar", "heatmap")
 _DASHES = {"solid": "solid", "dash": "dashed", "dot": [2, 2], "dashdot": [8, 3, 2, 3]}
 #: Columns of a row of data; x and y are first, as they are told; what lies outside is not drawn.
 _COLUMNS = ("x", "y", "text", "base", "customdata")
-#: Of days of a few weeks each label says the month: that of a month may be hidden.
-_LABELS = {"date": {"formatter": {"month": "{MMM}", "day": "{d} {MMM}"}}}
+#: Steps of a time axis, in whole days, months and years; how each is written; labels at most.
+_STEPS = (
+    ("D", "{d} {MMM}", (1, 2, 7, 14)),
+    ("M", "{yyyy}-{MM}", (1, 2, 3, 6)),
+    ("Y", "{yyyy}", (1, 2, 5, 10)),
+)
+_LABELS = 7
 #: Names of a legend above which no colour tells all lines.
 _MANY = 8
 #: Pixels of a row of the legend, and of a letter and a mark in it.
@@ -140,7 +145,7 @@ def _axis(
     room = any(trace["type"] == "bar" or trace.get("fill") for trace in traces)
     made: dict[str, Any] = {
         "type": {"date": "time", "category": "category", "log": "log"}.get(kind, "value"),
-        "axisLabel": {**SOFT, "hideOverlap": True, "show": seen} | _LABELS.get(kind, {}),
+        "axisLabel": {**SOFT, "hideOverlap": True, "show": seen},
         "axisLine": {"show": side == "x", **LINE},
         "axisTick": {"show": side == "x", **LINE},
         "splitLine": {"show": seen and kind != "category", **LINE},
@@ -157,6 +162,10 @@ def _axis(
             made["axisLabel"] |= {"showMinLabel": False, "showMaxLabel": False}
     elif kind != "date":
         made["scale"] = kind == "near" or (axis.get("rangemode") != "tozero" and not room)
+    if kind == "date" and values:
+        form, moments = _ticks(min(values), max(values))
+        made["axisTick"]["customValues"] = moments
+        made["axisLabel"] |= {"customValues": moments, "formatter": form}
     if "dtick" in axis:
         made["minInterval"] = axis["dtick"]
     if kind not in ("category", "date"):
@@ -166,6 +175,18 @@ def _axis(
         made |= {"name": title, "nameLocation": "middle", "nameGap": 28 if side == "x" else 36}
         made["nameTextStyle"] = {**INK, "fontSize": 12}
     return made
+
+
+def _ticks(first: float, last: float) -> tuple[str, list[int]]:
+    """Return how labels are written, and moments at even steps, ms; the ends where less is seen."""
+    for unit, form, steps in _STEPS:
+        low, high = np.array([first, last], "M8[ms]").astype(f"M8[{unit}]").astype(np.int64)
+        for step in steps:
+            whole = np.arange(-(-low // step) * step, high + 1, step).astype(f"M8[{unit}]")
+            moments = [m for m in whole.astype("M8[ms]").astype(np.int64).tolist() if m >= first]
+            if len(moments) <= _LABELS:
+                return form, moments if len(moments) > 1 else sorted({int(first), int(last)})
+    return form, moments
 
 
 def _step(moments: Iterable[float]) -> float:

@@ -128,6 +128,29 @@ def test_a_trace_without_a_point_is_drawn_empty(report):
         )
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "form", "ticks"),
+    [
+        ("2024-01-01", "2024-01-04", "{d} {MMM}", ["2024-01-0" + d for d in "1234"]),
+        (
+            "2023-04-08",
+            "2023-12-03",
+            "{yyyy}-{MM}",
+            [f"2023-{m}-01" for m in ("05", "07", "09", "11")],
+        ),
+        ("2017-11-23", "2024-04-19", "{yyyy}", [f"{year}-01-01" for year in range(2018, 2025)]),
+        ("2024-01-01", "2024-01-01", "{d} {MMM}", ["2024-01-01"]),
+    ],
+)
+def test_times_stand_at_whole_days_months_or_years(first, last, form, ticks):
+    line = {"type": "scatter", "mode": "lines", "x": [first, last], "y": [0.0, 1.0]}
+    data = [{**line, "line": {"color": "red"}}]
+    axis = option({"data": data, "layout": {"xaxis": {"type": "date"}}})["xAxis"][0]
+    assert axis["axisLabel"]["customValues"] == [milliseconds(day) for day in ticks]
+    assert axis["axisTick"]["customValues"] == axis["axisLabel"]["customValues"]
+    assert axis["axisLabel"]["formatter"] == form
+
+
 def test_a_name_of_a_legend_is_not_broken_over_rows():
     """Three names of 206 pixels: one a row where there are 330, which two rows would hold."""
     names = [f"{letter}: binance:BTC/USDT:1h" for letter in "ABC"]
