@@ -81,8 +81,13 @@ _POOR = r"""async () => {
 }"""
 
 
+#: Before it is connected a page of the Studio looks as if it were disabled, which it is.
+_CONNECTED = "!document.querySelector('.bar') || document.querySelector('html.ready')"
+
+
 def poor(page):
     """Return the texts of a page that are hard to read; it must show a dozen at least."""
+    page.wait_for_function(_CONNECTED)
     looked, found = page.evaluate(_POOR)
     assert looked >= 12
     return found
