@@ -25,7 +25,13 @@ from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
-from pipeline.web.studio.reader import check_open, client_here, connected, in_browser
+from pipeline.web.studio.reader import (
+    check_open,
+    client_here,
+    connected,
+    forget_unopened,
+    in_browser,
+)
 from pipeline.web.studio.widgets.mistakes import in_labels as in_labels  # pages take it here
 
 _PAGES = (
@@ -55,6 +61,7 @@ def frame(
     notice : str or None
         A sentence on top: what cannot be done on this server.
     """
+    forget_unopened()
     ui.page_title(f"{title} · Strategy Studio")
     ui.run_javascript("document.documentElement.classList.add('ready')")  # once it is connected
     ui.colors(primary="#1f5fae")

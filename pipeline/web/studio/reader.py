@@ -57,6 +57,18 @@ async def connected() -> None:
     check_open(client)
 
 
+#: Pages that wait for a browser: each has some megabytes. A visitor without scripts leaves more.
+UNOPENED = 50
+
+
+def forget_unopened() -> None:
+    """Forget the oldest of the pages that no browser has opened, where there are many."""
+    clients = Client.instances.values()
+    unopened = [one for one in clients if one.tab_id is None and not one.has_socket_connection]
+    for client in unopened[:-UNOPENED]:
+        client.delete()
+
+
 #: Seconds that a first answer waits for figures: they are drawn with the page where they are there
 #: by then, and otherwise once the browser has it.
 SOON = 0.25
