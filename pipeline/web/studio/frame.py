@@ -87,6 +87,11 @@ def frame(
         yield theme
 
 
+def script(name: str) -> str:
+    """Return a script of the Studio's own as markup."""
+    return f"<script>{(files('pipeline.web.studio') / name).read_text('utf-8')}</script>"
+
+
 def text(tag: str, content: str, style: str = "") -> TextElement:
     """Add an element that holds text, never markup."""
     return TextElement(tag=tag, text=content).classes(style)
@@ -130,8 +135,7 @@ def follow_address(address: Callable[[], Mapping[str, str]]) -> None:
         if dict(parse_qsl(event.args)) != address():
             ui.navigate.reload()
 
-    script = (files("pipeline.web.studio") / "went.js").read_text("utf-8")
-    ui.add_body_html(f"<script>{script}</script>")
+    ui.add_body_html(script("went.js"))
     ui.on("went", went)
 
 
@@ -160,8 +164,6 @@ def stage_look(stage: Stage, synthetic: bool) -> str:
 COOKIE = "theme"
 _YEAR = 365 * 86_400
 _PREFERRED = "matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"
-
-
 #: What draws a figure: ECharts, or plotly where it is not known to that.
 Chart = ui.plotly | ui.echart
 
@@ -178,8 +180,7 @@ class Theme:
         self._mode = ui.dark_mode((chosen == "dark") if self._is_chosen else None)
         self._drawn: list[ui.plotly] = []
         for name in ("figures.js", "candles.js"):  # before any chart that names what is in them
-            script = (files("pipeline.web.studio") / name).read_text("utf-8")
-            ui.add_head_html(f"<script>{script}</script>")
+            ui.add_head_html(script(name))
 
     async def name(self) -> ThemeName:
         """Return which theme is shown, asking the browser where nothing was chosen."""
@@ -207,8 +208,8 @@ class Theme:
         if is_known(figure):
             return ui.echart(option(figure), renderer="svg")
         if not self._drawn:
-            script = (files("pipeline.web.studio") / "print.js").read_text("utf-8")
-            ui.run_javascript(script.replace("LIGHT", json.dumps(template("light"))))
+            source = (files("pipeline.web.studio") / "print.js").read_text("utf-8")
+            ui.run_javascript(source.replace("LIGHT", json.dumps(template("light"))))
         plot = ui.plotly(self._dressed(figure))
         self._drawn.append(plot)
         return plot
@@ -251,6 +252,7 @@ class Theme:
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
+Row = TypeVar("Row")
 
 
 async def ask(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
@@ -307,9 +309,6 @@ def faults(error: ValidationError) -> list[str]:
         )
         for fault in error.errors()
     ]
-
-
-Row = TypeVar("Row")
 
 
 def region(label: str) -> ui.element:

@@ -13,17 +13,7 @@ from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio import reader
-from pipeline.web.studio.frame import (
-    Theme,
-    ask,
-    begin,
-    frame,
-    in_labels,
-    markup,
-    refusal,
-    text,
-    warning,
-)
+from pipeline.web.studio.frame import Theme, ask, begin, frame, in_labels, markup, refusal, text
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
 
@@ -40,15 +30,12 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
     with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
             sight = await ask(service.sight, _ID.validate_python(configuration_id))
-        except ConflictError as error:
-            text("h1", "A configuration that cannot be read")
-            warning(str(error))
-            Activation(service, configuration_id, active=True)  # it can be switched off
-            return
         except (UserError, ValidationError) as error:
-            text("h1", "No such configuration")
-            no_id = "That is no id of a configuration."
+            stored, no_id = isinstance(error, ConflictError), "That is no id of a configuration."
+            text("h1", "A configuration that cannot be read" if stored else "No such configuration")
             refusal(error, no_id, "All configurations", "/configurations")
+            if stored:
+                Activation(service, configuration_id, active=True)  # it can be switched off
             return
         loading = begin(service.report, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))

@@ -30,10 +30,8 @@ from pipeline.web.studio.frame import (
 )
 from pipeline.web.studio.widgets.again import address_of_all
 
-#: Seconds between two looks whether the server works.
-HEALTH_EVERY = 5.0
-#: Seconds between two looks at the database, and batches a page.
-EVERY, SHOWN = 0.5, 25
+#: Seconds between two looks at the database and at the server's health, and batches a page.
+EVERY, HEALTH_EVERY, SHOWN = 0.5, 5.0, 25
 #: Markets of a sweep that a row names.
 _NAMED = 3
 _COLUMNS = ("what", "status", "how far", "settings", "candles (UTC)", "seed", "asked for, UTC", "")

@@ -1,7 +1,5 @@
 """Lay open the search that found a configuration."""
 
-from importlib.resources import files
-
 from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +18,7 @@ from pipeline.web.studio.frame import (
     markup,
     refusal,
     region,
+    script,
     sentence,
     synthetic,
     text,
@@ -60,8 +59,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
         except UserError as error:
             sentence(str(error))
             return
-        script = (files("pipeline.web.studio") / "sort.js").read_text("utf-8")
-        ui.add_body_html(f"<script>{script}</script>")
+        ui.add_body_html(script("sort.js"))
         days, table = _best(search)
         figures = ui.element("div")
         await connected()  # to simulate takes a moment: the table is there meanwhile

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from functools import partial
-from importlib.resources import files
 from urllib.parse import urlencode
 
 from nicegui import ui
@@ -11,7 +10,7 @@ from nicegui.events import GenericEventArguments
 
 from pipeline.validation.wording import plural
 from pipeline.web.service.candle_answers import Difference, ImportAnswer
-from pipeline.web.studio.frame import Refresh, in_labels, region, sentence, table, text
+from pipeline.web.studio.frame import Refresh, in_labels, region, script, sentence, table, text
 from pipeline.web.studio.widgets.candle_fetch import market_select
 
 _COLUMNS = ("bar (UTC)", "figure", "stored", "in the file")
@@ -26,9 +25,7 @@ class ImportForm:
 
     def __init__(self, markets: Sequence[str], limit: int, changed: Refresh) -> None:
         self._changed = changed
-        ui.add_body_html(
-            f"<script>{(files('pipeline.web.studio') / 'upload.js').read_text('utf-8')}</script>"
-        )
+        ui.add_body_html(script("upload.js"))
         ui.on("looked_at", self._looked)
         sentence(
             f"CSV, JSON, Parquet, feather or a zip of those, at most {limit / 1e6:,.0f} MB; larger"
