@@ -6,6 +6,7 @@ follows the theme of its page without its data.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,8 +162,7 @@ def line_rows(lines: Sequence[Line]) -> list[list[Any]]:
         for place, i in enumerate(moved):
             last = place == len(moved) - 1
             level, after = float(line.price[i]), line.time[-1 if last else moved[place + 1]]
-            shown = np.format_float_positional(level, 7, unique=False, fractional=False, trim="-")
-            text = f"{line.name} {shown}" if last else ""
+            text = f"{line.name} {Decimal(f'{level:.7g}'):,f}" if last else ""
             rows.append([int(line.time[i]), level, int(after), level, line.name, text])
     return rows
 
