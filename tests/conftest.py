@@ -29,10 +29,7 @@ if importlib.util.find_spec("psycopg2") is not None:
 if importlib.util.find_spec("sqlalchemy") is not None:
     from support.outages import outage  # noqa: F401, a fixture
 if importlib.util.find_spec("hydra") is not None:
-    from support.composing import hasten
     from support.shared_runs import demo, fading, fading_once, here, peak  # noqa: F401, fixtures
-
-    hasten()
 if importlib.util.find_spec("hypothesis") is not None:
     from hypothesis import settings
 

@@ -4,7 +4,6 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from fastapi._compat.v2 import ModelField, asdict
 from fastapi.testclient import TestClient
 
 from pipeline.results.database import open_database
@@ -28,23 +27,6 @@ DESCRIPTION = (
 )
 
 HERE = "http://127.0.0.1:8080"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def adapters_once():
-    """Build what checks a parameter or an answer once: it took most of the time of each app."""
-    build, built = ModelField.__post_init__, {}
-
-    def once(field):
-        key = repr((asdict(field.field_info), field.config))
-        if key not in built:
-            build(field)
-            built[key] = field._type_adapter
-        field._type_adapter = built[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelField, "__post_init__", once)
-        yield
 
 
 @pytest.fixture
