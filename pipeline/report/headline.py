@@ -86,7 +86,9 @@ def period(daily: DailySeries | None, explanation: Explanation) -> str:
     ends = [] if daily is None or not len(daily.day) else dates(daily.day[[0, -1]])
     days = f", {' to '.join(ends)} UTC" if ends else ""
     if explanation.stage == "DECAY":
-        return f"Figures of before it stopped: days that no search had seen{days}."
+        return (
+            f"These figures are of the time before it stopped: days that no search had seen{days}."
+        )
     return f"Out of sample: days that no search had seen{days}."
 
 
@@ -164,7 +166,7 @@ def _p_value(p: float | None) -> Tile:
     label = "Luck alone earns as much in"
     if p is None:
         return Tile(label, "undefined", (Remark("skipped", "its days do not vary"),))
-    asked = _verdict(p < LEVEL, f"under {100 * LEVEL:.0f} of 100 cases are needed")
+    asked = _verdict(p < LEVEL, f"under {1000 * LEVEL:.0f} are needed")
     named = Remark("skipped", f"p-value of its days: {_small(p)}")
     return Tile(label, cases(p).removesuffix(" cases"), (asked, named))
 
@@ -183,7 +185,7 @@ def _luck(explanation: Explanation) -> Iterator[Remark]:
             yield Remark(gates[name].outcome, asks.format(cases(p)))
     q = gates["fdr_q_value"].value if "fdr_q_value" in gates else None
     if q is not None:
-        said = f"of markets that stand out so, {share(q)} are luck (q {_small(q)})"
+        said = f"of such finds among all markets tried, {share(q)} are luck (q {_small(q)})"
         yield Remark(gates["fdr_q_value"].outcome, said)
     if "surrogate_p" not in gates or gates["surrogate_p"].value is None:
         yield Remark("skipped", "not tried on candles without an edge")

@@ -142,6 +142,9 @@ def _more_days(
             f"Watch it on paper for {look} days: new days can show that it is not luck. Trade"
             " nothing.",
         )
+    search = failed.get("surrogate_p")
+    if search is not None and (search.value or 0.0) >= 0.5:  # more of the same days change nothing
+        return Step("drop", "Drop it: the search does as well on candles without an edge.")
     if more == 0:  # of monitoring, or of gates that its days alone do not answer
         return Step("train", "Trade nothing of it: train the market anew, on newer candles too.")
     if "sharpe_ratio" in failed:

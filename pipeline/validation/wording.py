@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from pipeline.validation.stages import Gate, Stage, is_watched
+from pipeline.validation.stages import LEVEL, Gate, Stage, is_watched
 
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
@@ -62,12 +62,12 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
         needed = f"{plural(int(few.value or 0), 'trade')}, {few.threshold:,.0f} are needed"
         return Luck("not known yet", needed, "too few trades")
     if "alpha_p" in failed:
-        return Luck("not known yet", "it cannot be told from holding the market")
+        return Luck("not known yet", "it may only have followed the market")
     if known.get("surrogate_p") is None:
         return Luck("no", said, _OFTEN) if worst else Luck("not known yet", said)
     if worst:
-        needed = f", under {5 if worst >= 0.1 else 50} are needed"
-        return Luck("not known yet", said + needed, "a stricter test is not passed")
+        needed = f"{said}, under {1000 * LEVEL:.0f} are needed"
+        return Luck("not known yet", needed, "a stricter test is not passed")
     if None in known.values():
         return Luck("not known yet", "a stricter test is not made")
     return Luck("yes", max(ps)[1].replace(" in ", " in only "), "luck alone seldom does as well")
@@ -77,7 +77,7 @@ def cases(p: float) -> str:
     """Write a p-value as what it asks, ``53 of 1,000 cases``: how often luck alone does as well."""
     if p < SMALLEST:
         return f"under 1 of {1 / SMALLEST:,.0f} cases"
-    return f"{1000 * p:.0f} of 1,000 cases" if p < 0.1 else f"{100 * p:.0f} of 100 cases"
+    return f"{1000 * p:,.0f} of 1,000 cases"
 
 
 #: The smallest p-value that is written with its digits.

@@ -112,7 +112,7 @@ def test_a_case_of_luck_is_told_in_plain_numbers(report):
     """Each p-value once, as a share of cases."""
     said = [r.sentence for r in _luck(report, 0.97, 0.0004, 0.01).remarks]
     assert said == [
-        "the search does as well on candles without an edge in 97 of 100 cases",
+        "the search does as well on candles without an edge in 970 of 1,000 cases",
         "luck finds a combination as good in under 1 of 1,000 cases",
     ]
     tile, outcomes = _tile(report, "Luck alone earns as much in", {"p_value": 0.0527})
@@ -139,7 +139,7 @@ def _alpha(report, beta, alpha_p, surrogate_p, **figures):
 def test_an_undefined_alpha_beats_no_luck(report, beta, undefined):
     tile, verdict = _alpha(report, beta, undefined, 0.01)
     assert tile.value == "not known yet"
-    assert "cannot be told from holding" in verdict
+    assert "may only have followed the market" in verdict
     assert _alpha(report, 0.1, undefined, 0.01)[0].value == "yes"  # it rides no market
 
 
@@ -152,7 +152,7 @@ def test_an_untested_search_is_laid_to_the_gate_below_it(report):
     """A Sharpe ratio that is too low for MATURE keeps no search from its test."""
     for alpha_p, answer, why in (
         (0.3, "no", "holding the market explains"),
-        (None, "not known yet", "cannot be told from holding"),
+        (None, "not known yet", "may only have followed the market"),
     ):
         tile, _ = _alpha(report, 0.9, alpha_p, None, sharpe_ratio=1.0)
         assert tile.value == answer

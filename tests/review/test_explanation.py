@@ -64,7 +64,8 @@ LOST = "it lost on days that no search had seen: trade nothing."
             {"reality_check_p": 0.2, "fill_rate": 0.9},
             "VALIDATION (beats luck: not known yet, a stricter test is not passed; not tested:"
             " other markets, adverse selection), size 0.5",
-            f"{UNSURE}: luck finds a combination as good in 20 of 100 cases, under 5 are needed.",
+            f"{UNSURE}: luck finds a combination as good in 200 of 1,000 cases, under 50 are"
+            " needed.",
         ),
         (
             {"p_value": 0.06, "fill_rate": 0.9, "adverse_selection_score": 0, "fdr_q_value": 0.01},
@@ -79,7 +80,7 @@ LOST = "it lost on days that no search had seen: trade nothing."
         (
             {"surrogate_p": 0.2},
             "DISCOVERY (beats luck: no, luck alone does as well too often), size 0",
-            f"{NOTHING}: the search does as well on candles without an edge in 20 of 100 cases.",
+            f"{NOTHING}: the search does as well on candles without an edge in 200 of 1,000 cases.",
         ),
         (
             {"sample_size": 12},

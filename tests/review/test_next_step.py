@@ -63,6 +63,9 @@ def opened(at):
         ("wait", {"surrogate_p": 0.2, "z_score": 1.0, "p_value": 0.159}),
         # At z = 0.5 ten times as many: 2,347 more, which is more than five years.
         ("drop", {"surrogate_p": 0.2, "z_score": 0.5, "p_value": 0.309}),
+        # Every other search on candles without an edge comes out as well: no days mend that.
+        ("wait", {"surrogate_p": 0.49, "z_score": 1.0, "p_value": 0.159}),
+        ("drop", {"surrogate_p": 0.5, "z_score": 1.0, "p_value": 0.159}),
     ],
 )
 def test_the_action(action, figures):
