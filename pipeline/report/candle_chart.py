@@ -6,7 +6,6 @@ follows the theme of its page without its data.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from pipeline.market_data.raw import PRICES, Span
 from pipeline.market_data.store.levels import Candlesticks
 from pipeline.report.theme import LINE, SOFT, TOOLTIP
 from pipeline.review.trade_levels import Levels
+from pipeline.validation.wording import price
 
 #: Candles in sight at most: more are neither seen nor drawn in good time.
 LIMIT = 600
@@ -64,7 +64,7 @@ def option(span: Span, view: Span, step: int, units: Units, touch: bool) -> dict
     """
     time = {"type": "time", "min": span[0], "max": span[1], "axisLine": LINE, "axisTick": LINE}
     left = {**SOFT, "align": "left"}
-    price = {"scale": True, "axisLabel": SOFT, "splitLine": LINE, "nameTextStyle": left}
+    height = {"scale": True, "axisLabel": SOFT, "splitLine": LINE, "nameTextStyle": left}
     start, end = percents(span, view)
     window = {"xAxisIndex": [0, 1], "filterMode": "weakFilter", "start": start, "end": end}
     window |= {"minValueSpan": FEWEST * step, "throttle": 60}
@@ -86,8 +86,8 @@ def option(span: Span, view: Span, step: int, units: Units, touch: bool) -> dict
             | {"axisPointer": {"label": {":formatter": "candleChart.when"}}},
         ],
         "yAxis": [
-            {**price, "gridIndex": 0, "name": f"price, {units.quote}"},
-            {**price, "gridIndex": 1, "name": f"volume, {units.base}", "splitNumber": 2, "min": 0}
+            {**height, "gridIndex": 0, "name": f"price, {units.quote}"},
+            {**height, "gridIndex": 1, "name": f"volume, {units.base}", "splitNumber": 2, "min": 0}
             | {"axisLabel": {**SOFT, ":formatter": "candleChart.short"}},
         ],
         "dataZoom": [
@@ -162,7 +162,7 @@ def line_rows(lines: Sequence[Line]) -> list[list[Any]]:
         for place, i in enumerate(moved):
             last = place == len(moved) - 1
             level, after = float(line.price[i]), line.time[-1 if last else moved[place + 1]]
-            text = f"{line.name} {Decimal(f'{level:.7g}'):,f}" if last else ""
+            text = f"{line.name} {price(level)}" if last else ""
             rows.append([int(line.time[i]), level, int(after), level, line.name, text])
     return rows
 
@@ -178,7 +178,7 @@ def trade_lines(trade: np.void, levels: Levels | None, opens: int, step: int) ->
     names = trade.dtype.names or ()
     stored = {name: np.array([trade[name]]) for name in ("stop", "target") if name in names}
     if levels is None:
-        return [Line(name, held, price) for name, price in stored.items()]
+        return [Line(name, held, level) for name, level in stored.items()]
     bars = entered + step * np.arange(len(levels.stop))
     lines = [Line("stop", np.append(bars, max(left, int(bars[-1]))), levels.stop)]
     if len(np.unique(levels.stop)) > 1:
@@ -187,7 +187,7 @@ def trade_lines(trade: np.void, levels: Levels | None, opens: int, step: int) ->
         lines.append(Line("target", held, stored["target"]))
     setup = opens + int(trade["setup_bar"]) * step
     before = np.array([setup - BEFORE * step, left])
-    return lines + [Line(name, before, np.array([price])) for name, price in levels.about.items()]
+    return lines + [Line(name, before, np.array([level])) for name, level in levels.about.items()]
 
 
 def entry_times(trades: NDArray[np.void], opens: int, step: int) -> Int64:
