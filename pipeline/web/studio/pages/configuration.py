@@ -34,8 +34,9 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             stored, no_id = isinstance(error, ConflictError), "That is no id of a configuration."
             text("h1", "A configuration that cannot be read" if stored else "No such configuration")
             refusal(error, no_id, "All configurations", "/configurations")
-            if stored:
-                Activation(service, configuration_id, active=True)  # it can be switched off
+            if stored:  # it is there all the same, and can be switched off
+                ui.status_code(200)
+                Activation(service, configuration_id, active=True)
             return
         loading = begin(service.report, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
