@@ -174,7 +174,8 @@ def _p_value(p: float | None) -> Tile:
 def _luck(explanation: Explanation) -> Iterator[Remark]:
     """Say why it beats luck or not, and what the tests of its search found."""
     luck = explanation.luck
-    yield Remark({"yes": "passed", "no": "failed"}.get(luck.answer, "skipped"), luck.reason)
+    unknown = "failed" if luck.reason.endswith("needed") else "skipped"
+    yield Remark({"yes": "passed", "no": "failed"}.get(luck.answer, unknown), luck.reason)
     if explanation.stage == "DECAY":
         return
     # Of two gates of one figure the lower one decides what is tested: it comes first.

@@ -69,7 +69,8 @@ def _by_stage(configuration: Configuration, events: Sequence[ConfigurationEvent]
                 "trade", f"Leave it on, with {share} at most, and compare it with its band on Live."
             )
         return Step(
-            "watch", f"Watch it on paper for a month. Then switch it on, with {share} at most."
+            "watch",
+            f"Watch it on paper for a month. If it stays in its band, trade {share} at most.",
         )
     return _of_weak_evidence(configuration, events)
 

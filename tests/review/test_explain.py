@@ -21,8 +21,8 @@ def test_a_training_is_explained(fading):
         " markets, fill rate, adverse selection), size 0.5: it earned out of sample, and whether it"
         " beats luck is not known yet: a stricter test is not made. It earned more than holding the"
         " market.",
-        "Next: Watch it on paper for a month. Then switch it on, with half of the full size at"
-        " most.",
+        "Next: Watch it on paper for a month. If it stays in its band, trade half of the full size"
+        " at most.",
     ]
     assert "- number of trades out of sample is 31, at least 30 is needed: passed" in lines
     assert [line for line in lines if line and not line.startswith("- ")][3:] == [

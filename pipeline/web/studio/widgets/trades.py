@@ -42,11 +42,7 @@ _COLUMNS = ("trade", "side", "entered (UTC)", "at", "left (UTC)", "at", "by", "n
 
 
 class Trades:
-    """The chart and the table of the section *Trades out of sample*.
-
-    It loads its candles itself, of what is in sight, and needs no more of ``report`` than the
-    configuration and its artifacts.
-    """
+    """Chart and table of the section *Trades out of sample*; it loads its candles itself."""
 
     def __init__(self, service: Service, report: ReportData) -> None:
         assert report.artifacts is not None, "no trades without artifacts"
@@ -61,7 +57,6 @@ class Trades:
         self._levels: tuple[int, list[candle_chart.Line]] = 0, []
         with inside("#trades"), ui.element("div"):
             self._lay_out(span)
-        context.client.on_delete(lambda: service.charts.leave(report.configuration.id))
 
     def _lay_out(self, span: tuple[int, int]) -> None:
         with ui.element("div").classes("line"):
