@@ -38,9 +38,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
                 ui.status_code(200)
                 Activation(service, configuration_id, active=True)
             return
-        charts, made = service.charts, sight.configuration
-        context.client.on_delete(lambda: charts.leave(configuration_id))
-        begin(lambda: charts.candles(made, charts.span(made), 1))  # they come beside artifacts
+        context.client.on_delete(lambda: service.charts.leave(configuration_id))
         loading = begin(service.report, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
         await reader.arrival(excursions)
