@@ -294,8 +294,8 @@ def summary(record: records.Configuration, optimizer: str | None) -> records.Con
     metrics: dict[str, Any] = jsonable(record.out_of_sample)
     provenance = record.provenance
     figures = {
-        "beats_luck": record.luck.answer,
-        "luck_reason": record.luck.reason,
+        "beats_luck": (luck := record.luck).answer,
+        "luck_reason": luck.reason,
         "oos_sharpe_ratio": metrics.get("sharpe_ratio"),
         "oos_net_profit": metrics.get("net_profit"),
         "max_drawdown": metrics.get("max_drawdown"),

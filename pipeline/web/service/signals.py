@@ -19,6 +19,7 @@ from pipeline.web.service.answers import RefusedRow, SignalPage
 
 #: How long a board is taken for true: whether files and rows are what was stored has no version.
 TRUE_FOR = timedelta(seconds=10)
+_OFF = "no configuration with this id is switched on"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ class Board:
             return self
         signals = {name: self.signals[name] for name in ids if name in self.signals}
         others = {name for name in ids if name not in signals}
-        off = "no configuration with this id is switched on"
-        rows = {name: RefusedRow(id=name, reason=off) for name in sorted(others)}
-        refused = rows | {name: self.refused[name] for name in rows if name in self.refused}
+        refused = {
+            name: self.refused.get(name) or RefusedRow(id=name, reason=_OFF)
+            for name in sorted(others)
+        }
         digests = {name: self.digests.get(name, "off") for name in ids}
         return Board(self.version, self.until, signals, refused, digests)
 

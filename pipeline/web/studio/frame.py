@@ -19,7 +19,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 from pydantic import ValidationError
 
-from pipeline.errors import ConflictError, UserError
+from pipeline.errors import UserError
 from pipeline.report.echart import is_known, option
 from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
@@ -108,7 +108,7 @@ def warning(content: str) -> TextElement:
 
 
 def inside(selector: str) -> ui.teleport:
-    """Open an element of such markup; what is made there stays there."""
+    """Open an element of markup of `pipeline.report`; what is made there stays there."""
     teleport = ui.teleport(selector)
     # Each update of a teleport makes its contents anew, and the plot that was there never learns
     # that it is gone. No public switch turns this off (NiceGUI 3.18): hence the private one.
@@ -116,9 +116,9 @@ def inside(selector: str) -> ui.teleport:
     return teleport
 
 
-def refusal(error: Exception, no_id: str, back: str, path: str) -> None:
+def refusal(error: Exception, no_id: str, back: str, path: str, status: int = 404) -> None:
     """Say what is not at this address, with a way back; ``no_id`` says it of what is no id."""
-    ui.status_code(409 if isinstance(error, ConflictError) else 404)
+    ui.status_code(status)
     warning(str(error) if isinstance(error, UserError) else no_id)
     ui.link(back, path)
 

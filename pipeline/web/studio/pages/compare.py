@@ -14,6 +14,7 @@ from pipeline.web.studio.frame import (
     ask,
     frame,
     in_labels,
+    refusal,
     region,
     sentence,
     stage_badge,
@@ -37,9 +38,8 @@ async def compare_page(service: Service, request: Request) -> None:
             comparison = await ask(service.comparison.of, ids)
         except UserError as error:
             known = {NotFoundError: 404, ConflictError: 409}
-            ui.status_code(known.get(type(error), 422))
-            warning(str(error))
-            ui.link("Choose configurations: tick two to six", _choice(ids))
+            status = known.get(type(error), 422)
+            refusal(error, "", "Choose configurations: tick two to six", _choice(ids), status)
             return
         for one, reason in comparison.refused.items():
             warning(f"{one} is left out: {reason}.")

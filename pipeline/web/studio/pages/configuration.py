@@ -33,9 +33,8 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         except (UserError, ValidationError) as error:
             stored, no_id = isinstance(error, ConflictError), "That is no id of a configuration."
             text("h1", "A configuration that cannot be read" if stored else "No such configuration")
-            refusal(error, no_id, "All configurations", "/configurations")
+            refusal(error, no_id, "All configurations", "/configurations", 200 if stored else 404)
             if stored:  # it is there all the same, and can be switched off
-                ui.status_code(200)
                 Activation(service, configuration_id, active=True)
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))

@@ -168,7 +168,7 @@ class Grids:
             True: {p.name: _written_range(p) for p in parameters if p.low is not None},
         }
         self._fields = ui.element("div").classes("fields")
-        self.summary = sentence("").props("role=status")
+        self._summary = sentence("").props("role=status")
         self._show()
 
     def take_space(self, space: str) -> None:
@@ -248,14 +248,14 @@ class Grids:
 
     def _show_summary(self) -> None:
         if self._continuous:
-            self.summary.set_text("Ranges, from and to: random and bayesian draw values in them.")
+            self._summary.set_text("Ranges, from and to: random and bayesian draw values in them.")
             return
         grids = [control.value for control in self._inputs.values()]
         if all(map(_is_readable, grids)):
             size = math.prod(len(_read(grid)) for grid in grids)
-            self.summary.set_text(f"{size:,} combinations on this grid")
+            self._summary.set_text(f"{size:,} combinations on this grid")
         else:
-            self.summary.set_text("A grid is a list of numbers, separated by commas.")
+            self._summary.set_text("A grid is a list of numbers, separated by commas.")
 
 
 #: What a line asks for that cannot be read.

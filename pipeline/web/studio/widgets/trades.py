@@ -206,9 +206,9 @@ class Trades:
         for cell in (
             side(trade),
             entered,
-            f"{price(trade['entry'])}",
+            price(trade["entry"]),
             left,
-            f"{price(trade['exit'])}",
+            price(trade["exit"]),
             REASONS[trade["reason"]].replace("_", " "),
             percent(float(trade["ret"])),
         ):
