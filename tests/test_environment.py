@@ -35,6 +35,18 @@ case $1 in
         ;;
 esac
 """
+#: A Python whose venv and pip are fakes; pip brings a uv where there is one to bring.
+PYTHON = f"""#!/bin/sh
+case "$*" in
+    "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    "-m pip config list")
+        printf "%s\\n" ":env:.cert='/a b/ca.pem'" "global.index-url='https://host/simple'" ;;
+    "-m pip install"*" uv") test ! -e brought || cp brought .venv/bin/uv ;;
+    "-m pip install"*) echo "$@" >> calls; echo "Installing collected packages: a b" ;;
+    "-m pip "*) ;;
+    *) exec "{sys.executable}" "$@" ;;
+esac
+"""
 SCRIPT = """
 set -euo pipefail
 source scripts/environment
@@ -56,6 +68,15 @@ def clone(tmp_path):
     (tmp_path / "bin/uv").write_text(UV)
     (tmp_path / "bin/uv").chmod(0o755)
     return tmp_path
+
+
+@pytest.fixture
+def clone_without_uv(clone):
+    """The same on a machine without uv; its Python is a fake."""
+    (clone / "bin/uv").unlink()
+    (clone / "bin/python3").write_text(PYTHON)
+    (clone / "bin/python3").chmod(0o755)
+    return clone
 
 
 def start(clone, *extra, stderr=subprocess.PIPE):
@@ -94,7 +115,7 @@ def stop_while_waiting(clone, process, sent):
 def installs(clone):
     """What was installed each time."""
     calls = (clone / "calls").read_text().splitlines()
-    return [call.rpartition(" ")[2] for call in calls if call.startswith("pip")]
+    return [call.rpartition(" ")[2] for call in calls if "pip install" in call]
 
 
 def test_the_first_start_says_its_steps_and_the_second_nothing(clone):
@@ -166,6 +187,25 @@ def test_a_failure_hides_addresses_and_the_next_start_tries_again(clone):
     assert err.endswith("error: no (address)\n")
     (clone / "broken").unlink()
     assert said(start(clone)) == [TRAINING]
+
+
+def test_without_uv_pip_brings_it_and_tells_it_its_settings(clone_without_uv):
+    clone = clone_without_uv
+    uv = UV.replace("$@", "$SSL_CERT_FILE $UV_DEFAULT_INDEX $@")
+    (clone / "brought").write_text(uv)
+    (clone / "brought").chmod(0o755)
+    assert said(start(clone)) == [MAKING, TRAINING]
+    (call,) = (clone / "calls").read_text().splitlines()
+    assert call.startswith("/a b/ca.pem https://host/simple pip install")
+    (clone / "broken").touch()
+    two = "Adding what the Studio needs (fastapi, nicegui) ... N s (2 packages)"
+    assert said(start(clone, "studio")) == [two]
+    assert installs(clone) == [str(clone), *[f"{clone}[studio]"] * 2]  # uv, then pip
+
+
+def test_where_uv_cannot_be_had_pip_installs(clone_without_uv):
+    assert said(start(clone_without_uv))[1] == TRAINING.replace("59", "2")
+    assert installs(clone_without_uv) == [str(clone_without_uv)]
 
 
 def test_an_extra_that_does_not_exist_is_refused(clone):
