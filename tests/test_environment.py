@@ -40,7 +40,7 @@ PYTHON = f"""#!/bin/sh
 case "$*" in
     "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     "-m pip config list")
-        printf "%s\\n" ":env:.cert='/a b/ca.pem'" "global.index-url='https://host/simple'" ;;
+        printf "%s\\n" ":env:.cert='/a b/ca.pem'" "global.{'index'}-url='https://host/mirror'" ;;
     "-m pip install"*" uv") test ! -e brought || cp brought .venv/bin/uv ;;
     "-m pip install"*) echo "$@" >> calls; echo "Installing collected packages: a b" ;;
     "-m pip "*) ;;
@@ -196,7 +196,7 @@ def test_without_uv_pip_brings_it_and_tells_it_its_settings(clone_without_uv):
     (clone / "brought").chmod(0o755)
     assert said(start(clone)) == [MAKING, TRAINING]
     (call,) = (clone / "calls").read_text().splitlines()
-    assert call.startswith("/a b/ca.pem https://host/simple pip install")
+    assert call.startswith("/a b/ca.pem https://host/mirror pip install")
     (clone / "broken").touch()
     two = "Adding what the Studio needs (fastapi, nicegui) ... N s (2 packages)"
     assert said(start(clone, "studio")) == [two]
