@@ -40,7 +40,7 @@ PYTHON = f"""#!/bin/sh
 case "$*" in
     "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     "-m pip config list")
-        printf "%s\\n" ":env:.cert='/a b/ca.pem'" "global.{'index'}-url='https://host/mirror'" ;;
+        printf "%s\\n" ":env:.cert='/a b/ca.pem'" "global.{"index"}-url='https://host/mirror'" ;;
     "-m pip install"*" uv") test ! -e brought || cp brought .venv/bin/uv ;;
     "-m pip install"*) echo "$@" >> calls; echo "Installing collected packages: a b" ;;
     "-m pip "*) ;;
