@@ -21,17 +21,12 @@ from pydantic import ValidationError
 
 from pipeline.errors import UserError
 from pipeline.report.echart import is_known, option
+from pipeline.report.shell import macro
 from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
-from pipeline.web.studio.reader import (
-    check_open,
-    client_here,
-    connected,
-    forget_unopened,
-    in_browser,
-)
+from pipeline.web.studio import reader
 from pipeline.web.studio.widgets.mistakes import in_labels as in_labels  # pages take it here
 
 _PAGES = (
@@ -61,7 +56,7 @@ def frame(
     notice : str or None
         A sentence on top: what cannot be done on this server.
     """
-    forget_unopened()
+    reader.forget_unopened()
     ui.page_title(f"{title} · Strategy Studio")
     ui.run_javascript("document.documentElement.classList.add('ready')")  # once it is connected
     ui.colors(primary="#1f5fae")
@@ -185,8 +180,8 @@ class Theme:
     async def name(self) -> ThemeName:
         """Return which theme is shown, asking the browser where nothing was chosen."""
         if not self._is_chosen:
-            await connected()
-            preferred = await in_browser(_PREFERRED)
+            await reader.connected()
+            preferred = await reader.in_browser(_PREFERRED)
             self._name = "dark" if preferred == "dark" else "light"
             self._is_chosen = True
         return self._name
@@ -194,7 +189,7 @@ class Theme:
     async def switch(self) -> None:
         """Change to the other theme, and remember it."""
         self._name = "light" if await self.name() == "dark" else "dark"
-        await in_browser(  # kept before it is shown: the reader may leave at once
+        await reader.in_browser(  # kept before it is shown: the reader may leave at once
             f"document.cookie = '{COOKIE}={self._name}; path=/; max-age={_YEAR}; SameSite=Strict'"
         )
         self._mode.value = self._name == "dark"
@@ -243,11 +238,8 @@ class Theme:
         layout = {**figure["layout"], "template": template(self._name)}
         if self._touch:
             layout["dragmode"] = False  # a finger scrolls the page
-        return {
-            "data": figure["data"],
-            "layout": layout,
-            "config": {"displaylogo": False, "displayModeBar": "hover", "scrollZoom": False},
-        }
+        shown = {"displaylogo": False, "displayModeBar": "hover", "scrollZoom": False}
+        return {"data": figure["data"], "layout": layout, "config": shown}
 
 
 P = ParamSpec("P")
@@ -263,10 +255,10 @@ async def ask(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> A
     PageLeftError
         When the reader has left the page, before or meanwhile: what asked goes no further.
     """
-    client = client_here()
-    check_open(client)
+    client = reader.client_here()
+    reader.check_open(client)
     answer = await asyncio.to_thread(call, *args, **kwargs)
-    check_open(client)
+    reader.check_open(client)
     return answer
 
 
@@ -361,6 +353,13 @@ def table(
                     fill(row)
                 for cell, column in zip(line, columns, strict=True):
                     cell.props(f'data-label="{column}"')
+
+
+def text_table(
+    caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], style: str = "cards"
+) -> ui.html:
+    """Add a table of words: one element, where `table` takes a millisecond for every few cells."""
+    return markup(macro("macros.jinja", "words", caption, columns, list(rows), style))
 
 
 def _head(column: str, sorting: Sorting | None) -> None:

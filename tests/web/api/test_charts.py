@@ -51,7 +51,9 @@ def stored(tmp_path_factory):
         yield service, folder
 
 
-def test_generated_candles_are_joined_and_kept_until_the_page_is_left(trained_service):
+def test_generated_candles_are_joined_and_many_are_kept_until_the_page_is_left(
+    trained_service, monkeypatch
+):
     charts, configuration = trained_service.charts, only(trained_service)
     whole = load_candles_again(trained_service.repository, configuration)
     start, end = charts.span(configuration)
@@ -62,6 +64,8 @@ def test_generated_candles_are_joined_and_kept_until_the_page_is_left(trained_se
     near = charts.candles(configuration, (start + 30 * HOUR, start + 40 * HOUR), 300)
     assert near.level == HOUR
     assert near.sticks.candles.close.tolist() == whole.close[30:40].tolist()
+    charts.leave(configuration.id)
+    monkeypatch.setattr("pipeline.web.service.charts.KEPT", len(whole) - 1)
     charts.leave("another")
     assert charts._held is not None
     charts.leave(configuration.id)

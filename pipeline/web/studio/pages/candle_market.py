@@ -23,8 +23,8 @@ from pipeline.web.studio.frame import (
     refusal,
     region,
     sentence,
-    table,
     text,
+    text_table,
     warning,
 )
 from pipeline.web.studio.pages.candles import share, size
@@ -165,12 +165,7 @@ def _quality(report: QualityReport | None, measured: str | None) -> None:
     sentence(f"Quality: {said}{when}.")
     _, columns, rows = as_table(report)
     with region("Quality"):
-        table("Held against the default limits of a training", columns, rows, _figure)
-
-
-def _figure(row: tuple[str, object]) -> None:
-    text("th", row[0]).props("scope=row")
-    text("td", str(row[1]))
+        text_table("Held against the default limits of a training", columns, rows)
 
 
 def _holes(market: StoredMarket) -> None:
@@ -192,12 +187,9 @@ def _months(market: StoredMarket) -> None:
         with ui.element("details"):
             text("summary", f"{plural(len(market.months), 'file')}, one a month")
             with region("Months"):
-                table("Oldest first", _MONTHS, market.months, _month)
+                text_table("Oldest first", _MONTHS, map(_month, market.months))
 
 
-def _month(month: StoredMonth) -> None:
-    text("th", month.name).props("scope=row")
-    for value in (f"{month.candles:,}", f"{month.missing:,}", size(month.bytes)):
-        text("td", value, "number")
-    text("td", month.written[:16].replace("T", " "), "number")
-    text("td", ", ".join(month.sources))
+def _month(month: StoredMonth) -> tuple[str, ...]:
+    counts = f"{month.candles:,}", f"{month.missing:,}", size(month.bytes)
+    return month.name, *counts, month.written[:16].replace("T", " "), ", ".join(month.sources)

@@ -19,8 +19,8 @@ from pipeline.web.studio.frame import (
     frame,
     region,
     sentence,
-    table,
     text,
+    text_table,
     warning,
 )
 from pipeline.web.studio.widgets.activation import Switch
@@ -112,7 +112,8 @@ class Live(Refresh):
         self._table.clear()
         if alarms:
             with self._table:
-                table("Newest first", ("time (UTC)", "kind", "what"), alarms, _alarm)
+                rows = ((f"{one.at:%Y-%m-%d %H:%M:%S}", one.kind, one.text) for one in alarms)
+                text_table("Newest first", ("time (UTC)", "kind", "what"), rows)
 
     async def _offer(self) -> None:
         """Offer what is switched off, the highest stage first."""
@@ -141,9 +142,3 @@ class Live(Refresh):
         if value is None:
             ui.notify("Choose a configuration first.", type="warning")
         return value
-
-
-def _alarm(event: LiveEvent) -> None:
-    text("th", f"{event.at:%Y-%m-%d %H:%M:%S}").props("scope=row")
-    text("td", event.kind)
-    text("td", event.text)

@@ -10,7 +10,7 @@ from nicegui.events import GenericEventArguments
 
 from pipeline.validation.wording import plural
 from pipeline.web.service.candle_answers import Difference, ImportAnswer
-from pipeline.web.studio.frame import Refresh, in_labels, region, script, sentence, table, text
+from pipeline.web.studio.frame import Refresh, in_labels, region, script, sentence, text, text_table
 from pipeline.web.studio.widgets.candle_fetch import market_select
 
 _COLUMNS = ("bar (UTC)", "figure", "stored", "in the file")
@@ -82,7 +82,7 @@ class ImportForm:
             sentence(note, "soft")
         if answer.examples:
             with region("Figures that differ"):
-                table("The first that differ", _COLUMNS, answer.examples, _difference)
+                text_table("The first that differ", _COLUMNS, map(_difference, answer.examples))
         if answer.written:
             ui.link(f"See {answer.id}", f"/candles/{answer.id}")
             return
@@ -124,8 +124,6 @@ def in_words(answer: ImportAnswer) -> str:
     )
 
 
-def _difference(row: Difference) -> None:
-    text("th", f"{row.bar:%Y-%m-%d %H:%M}").props("scope=row")
-    text("td", row.figure)
-    for value in (row.stored, row.imported):
-        text("td", f"{value:.10g}", "number")
+def _difference(row: Difference) -> tuple[str, ...]:
+    values = (f"{value:.10g}" for value in (row.stored, row.imported))
+    return f"{row.bar:%Y-%m-%d %H:%M}", row.figure, *values

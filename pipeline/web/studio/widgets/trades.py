@@ -28,8 +28,7 @@ from pipeline.web.studio.frame import (
     markup,
     region,
     sentence,
-    table,
-    text,
+    text_table,
 )
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 
@@ -39,6 +38,16 @@ _LOOK = "document.getElementById('section-trade-list').scrollIntoView()"
 #: Markup and a figure, or why there are none.
 Part = tuple[Markup, dict[str, Any]] | str
 _COLUMNS = ("trade", "side", "entered (UTC)", "at", "left (UTC)", "at", "by", "net return")
+_LINK = Markup(
+    '<a href="?trade={0}" data-trade="{0}"{1} aria-label="Show trade {0} on the chart">{2}</a>'
+)
+#: Of a click on the table: which trade is to be opened.
+_OPEN = """(event) => {
+    const link = event.target.closest("a[data-trade]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    emit(Number(link.dataset.trade));
+}"""
 
 
 class Trades:
@@ -91,7 +100,6 @@ class Trades:
         with ui.element("div").classes("pager"):
             self._newer = ui.button("Newer", on_click=lambda: self._turn_page(-1)).props("flat")
             self._older = ui.button("Older", on_click=lambda: self._turn_page(1)).props("flat")
-        self._show_table()
 
     async def open(self, number: int | None, *, look: bool = False) -> None:
         """Show one trade closely, by its number from 1, and say so in the address; None: all.
@@ -188,22 +196,19 @@ class Trades:
         first = max(last - SHOWN, 0)
         self._newer.set_enabled(self._page > 0)
         self._older.set_enabled(first > 0)
-        self._region.clear()
         caption = f"Newest first: {first + 1:,} to {last:,} of {len(self._trades):,}; net returns"
-        with self._region:
-            table(caption, _COLUMNS, range(last, first, -1), self._row, "numbers")
+        rows = map(self._row, range(last, first, -1))
+        with self._region.clear() or self._region:
+            made = text_table(caption, _COLUMNS, rows, "numbers")
+        made.on("click", lambda event: self.open(event.args, look=True), js_handler=_OPEN)
 
-    def _row(self, number: int) -> None:
+    def _row(self, number: int) -> tuple[str, ...]:
         trade = self._trades[number - 1]
-        with ui.element("th").props("scope=row"):
-            link = text("a", f"{number:,}").props(f'href="?trade={number}"')
-            link.props(f'aria-label="Show trade {number} on the chart"')
-            if number == self._chosen:
-                link.props("aria-current=true")
-            link.on("click.prevent", partial(self.open, number, look=True))
+        chosen = Markup(' aria-current="true"' if number == self._chosen else "")
         moments = (self._opens + int(trade[f"{end}_bar"]) * self._step for end in ("entry", "exit"))
         entered, left = (utc(moment).removesuffix(" UTC") for moment in moments)
-        for cell in (
+        return (
+            _LINK.format(number, chosen, f"{number:,}"),
             side(trade),
             entered,
             price(trade["entry"]),
@@ -211,8 +216,7 @@ class Trades:
             price(trade["exit"]),
             REASONS[trade["reason"]].replace("_", " "),
             percent(float(trade["ret"])),
-        ):
-            text("td", cell, "number")
+        )
 
 
 def show_excursions(theme: Theme, excursions: asyncio.Task[Part]) -> None:
