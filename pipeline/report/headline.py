@@ -174,15 +174,15 @@ def _p_value(p: float | None) -> Tile:
 def _luck(explanation: Explanation) -> Iterator[Remark]:
     """Say why it beats luck or not, and what the tests of its search found."""
     luck = explanation.luck
-    unknown = "failed" if luck.reason.endswith("needed") else "skipped"
+    unknown = "failed" if luck.gate else "skipped"
     yield Remark({"yes": "passed", "no": "failed"}.get(luck.answer, unknown), luck.reason)
     if explanation.stage == "DECAY":
         return
     # Of two gates of one figure the lower one decides what is tested: it comes first.
     gates = {gate.name: gate for gate in reversed(explanation.gates)}
     for name, asks in ASKS.items():
-        p = gates[name].value if name in gates and name != "p_value" else None
-        if p is not None and not luck.reason.startswith(asks.partition(" in {}")[0]):
+        p = gates[name].value if name in gates else None
+        if p is not None and name not in ("p_value", luck.gate):
             yield Remark(gates[name].outcome, asks.format(cases(p)))
     q = gates["fdr_q_value"].value if "fdr_q_value" in gates else None
     if q is not None:

@@ -13,11 +13,15 @@ SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
 @dataclass(frozen=True)
 class Luck:
-    """Whether it beats luck, and why; ``kind`` is why without figures, empty where it has none."""
+    """Whether it beats luck, and why; ``kind`` is why without figures, empty where it has none.
+
+    ``gate`` is the name of the gate whose figure the reason says, empty where it says none.
+    """
 
     answer: Literal["yes", "no", "not known yet"]
     reason: str
     kind: str = ""
+    gate: str = ""
 
 
 #: Tests of days and search, all of which must pass (validation rules §6): what each asks.
@@ -40,7 +44,7 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     failed = {g.name: g.value for g in judged.values() if g.passed is False}
     known = {name: judged[name].value for name in ASKS if name in judged}
     ps = [(p, ASKS[name].format(cases(p)), name) for name, p in known.items() if p is not None]
-    worst, said, _ = max((p for p in ps if p[2] in failed), default=(0.0, "nobody tested it", ""))
+    worst, said, test = max((p for p in ps if p[2] in failed), default=(0, "nobody tested it", ""))
     held = any(judged[name].stage == stage for name in failed)
     if stage == "DECAY":
         return Luck("no", "it stopped earning on newer candles")
@@ -51,7 +55,7 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     if "net_profit" in failed:
         return Luck("no", "it lost")
     if (p := failed.get("surrogate_p")) is not None:
-        return Luck("no", ASKS["surrogate_p"].format(cases(p)), _OFTEN)
+        return Luck("no", ASKS["surrogate_p"].format(cases(p)), _OFTEN, "surrogate_p")
     if failed.get("fdr_q_value") is not None:
         many = "so many markets were tried that luck finds one like it"
         return Luck("no", many, "too many markets were tried")
@@ -60,17 +64,19 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     few = judged.get("sample_size")
     if few is not None and few.passed is False and few.stage == "DISCOVERY":
         needed = f"{plural(int(few.value or 0), 'trade')}, {few.threshold:,.0f} are needed"
-        return Luck("not known yet", needed, "too few trades")
+        return Luck("not known yet", needed, "too few trades", few.name)
     if "alpha_p" in failed:
         return Luck("not known yet", "it may only have followed the market")
     if known.get("surrogate_p") is None:
-        return Luck("no", said, _OFTEN) if worst else Luck("not known yet", said)
+        return Luck("no", said, _OFTEN, test) if worst else Luck("not known yet", said)
     if worst:
         needed = f"{said}, under {1000 * LEVEL:.0f} are needed"
-        return Luck("not known yet", needed, "a stricter test is not passed")
+        return Luck("not known yet", needed, "a stricter test is not passed", test)
     if None in known.values():
         return Luck("not known yet", "a stricter test is not made")
-    return Luck("yes", max(ps)[1].replace(" in ", " in only "), "luck alone seldom does as well")
+    _, said, test = max(ps)
+    seldom = "luck alone seldom does as well"
+    return Luck("yes", said.replace(" in ", " in only "), seldom, test)
 
 
 def cases(p: float) -> str:
