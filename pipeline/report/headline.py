@@ -12,7 +12,7 @@ from pipeline.results.live import PaperAccount
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review.explanation import Explanation
 from pipeline.validation.stages import LEVEL, REQUIREMENTS
-from pipeline.validation.wording import ASKS, SMALLEST, cases, number, percent, plural, share
+from pipeline.validation.wording import ASKS, cases, defined, number, percent, plural, share, small
 
 #: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
 _TRADES = next(
@@ -114,11 +114,6 @@ def newer_days(
         )
 
 
-def _small(p: float | None) -> str:
-    """Write a p-value; below a thousandth nobody needs its digits."""
-    return number(p) if p is None or p >= SMALLEST else f"below {SMALLEST:g}"
-
-
 def _verdict(passed: bool, sentence: str) -> Remark:
     return Remark("passed" if passed else "failed", sentence)
 
@@ -167,7 +162,7 @@ def _p_value(p: float | None) -> Tile:
     if p is None:
         return Tile(label, "undefined", (Remark("skipped", "its days do not vary"),))
     asked = _verdict(p < LEVEL, f"under {1000 * LEVEL:.0f} are needed")
-    named = Remark("skipped", f"p-value of its days: {_small(p)}")
+    named = Remark("skipped", f"p-value of its days: {defined(p, small)}")
     return Tile(label, cases(p).removesuffix(" cases"), (asked, named))
 
 
@@ -186,7 +181,7 @@ def _luck(explanation: Explanation) -> Iterator[Remark]:
             yield Remark(gates[name].outcome, asks.format(cases(p)))
     q = gates["fdr_q_value"].value if "fdr_q_value" in gates else None
     if q is not None:
-        said = f"of such finds among all markets tried, {share(q)} are luck (q {_small(q)})"
+        said = f"of such finds among all markets tried, {share(q)} are luck (q {defined(q, small)})"
         yield Remark(gates["fdr_q_value"].outcome, said)
     if "surrogate_p" not in gates or gates["surrogate_p"].value is None:
         yield Remark("skipped", "not tried on candles without an edge")

@@ -9,7 +9,7 @@ from pipeline.report.figures import Q_LIMIT
 from pipeline.report.loading import SweptMarket
 from pipeline.results.records import SweepView
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import defined, marked, number, percent, plural, share
+from pipeline.validation.wording import defined, marked, number, percent, plural, share, small
 
 
 def verdicts(markets: Sequence[SweptMarket]) -> list[str]:
@@ -85,7 +85,7 @@ def in_figures(market: SweptMarket) -> str:
         ("drawdown", defined(market.figure("max_drawdown"), share)),
         ("trades", defined(market.figure("sample_size"), ",.0f")),
         ("beats luck", market.configuration.luck.answer),
-        ("p", defined(market.p_value, ".3g")),
-        ("q", defined(market.fdr_q_value, ".3g")),
+        ("p", defined(market.p_value, small)),
+        ("q", defined(market.fdr_q_value, small)),
     )
     return f"{said}, " + ", ".join(f"{name} {value}" for name, value in figures)

@@ -13,9 +13,9 @@ SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
 @dataclass(frozen=True)
 class Luck:
-    """Whether it beats luck, and why; ``kind`` is why without figures, empty where it has none.
+    """Whether it beats luck, and why.
 
-    ``gate`` is the name of the gate whose figure the reason says, empty where it says none.
+    ``kind`` says why without figures, ``gate`` is the gate whose figure the reason says, or empty.
     """
 
     answer: Literal["yes", "no", "not known yet"]
@@ -75,8 +75,7 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     if None in known.values():
         return Luck("not known yet", "a stricter test is not made")
     _, said, test = max(ps)
-    seldom = "luck alone seldom does as well"
-    return Luck("yes", said.replace(" in ", " in only "), seldom, test)
+    return Luck("yes", said.replace(" in ", " in only "), "luck alone seldom does as well", test)
 
 
 def cases(p: float) -> str:
@@ -84,6 +83,11 @@ def cases(p: float) -> str:
     if p < SMALLEST:
         return f"under 1 of {1 / SMALLEST:,.0f} cases"
     return f"{1000 * p:,.0f} of 1,000 cases"
+
+
+def small(p: float) -> str:
+    """Write a p-value or q-value; below `SMALLEST` nobody needs its digits."""
+    return f"{p:.3g}" if p >= SMALLEST else f"below {SMALLEST:g}"
 
 
 #: The smallest p-value that is written with its digits.

@@ -11,7 +11,7 @@ from pipeline.report.comparison import LEAST, MOST
 from pipeline.results.listing import SortKey
 from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import defined, market_name, percent, share
+from pipeline.validation.wording import defined, market_name, percent, share, small
 from pipeline.web.service import composing
 from pipeline.web.service.answers import Choices
 from pipeline.web.service.requests import ConfigurationQuery
@@ -260,8 +260,8 @@ def _cells(row: ConfigurationSummary) -> None:
     text("td", defined(row.oos_sharpe_ratio, ".2f"), "number")
     text("td", defined(row.max_drawdown, share), "number")
     text("td", f"{row.sample_size:,}", "number")
-    text("td", defined(row.p_value, ".3g"), "number")
-    text("td", defined(row.fdr_q_value, ".3g"), "number")
+    text("td", defined(row.p_value, small), "number")
+    text("td", defined(row.fdr_q_value, small), "number")
     text("td", row.optimizer or "-")
     _lines(f"{row.first_day} to", row.last_day or "") if row.first_day else text("td", "-")
     text("td", "-" if row.seed is None else str(row.seed), "number")

@@ -108,7 +108,11 @@ def _listed(
     text("td", wording.state(progress.state(sweep.status)))
     text("td", in_words(progress))
     pools = sweep.pooled or ()
-    text("td", ", ".join(wording.defined(pool.p_value, ".3g") for pool in pools) or "-", "number")
+    text(
+        "td",
+        ", ".join(wording.defined(pool.p_value, wording.small) for pool in pools) or "-",
+        "number",
+    )
 
 
 async def sweep_page(service: Service, sweep_id: str) -> None:
@@ -313,7 +317,7 @@ def _row(market: SweptMarket) -> None:
         value = market.figure(name)
         text("td", "-" if value is None else write(value), "number")
     for value in (market.p_value, market.surrogate_p, market.fdr_q_value):
-        text("td", wording.defined(value, ".3g"), "number")
+        text("td", wording.defined(value, wording.small), "number")
     text("td", wording.defined(market.seconds, ",.1f"), "number")
     text("td", in_labels(market.error or "-"), "failure" if market.error else "")
     with ui.element("td").classes("number"):
