@@ -155,7 +155,7 @@ def _axis(
     if kind == "category":
         made["data"] = axis.get("categoryarray") or list(dict.fromkeys(values))
         every = side == "y" and len(made["data"]) <= _ROWS
-        made["axisLabel"] |= {"interval": 0 if every else "auto"}
+        made["axisLabel"] |= {"interval": 0 if every else "auto", "showMaxLabel": True}
     elif "range" in axis:
         made["min"], made["max"] = axis["range"]
         if "tickformat" not in axis:  # its ends are no round numbers

@@ -9,6 +9,8 @@ from pipeline.validation.wording import plural, setting
 
 #: Marks in a cell, which stand behind its value.
 UNCHOSEN, EDGES = "≠", {"low": "▼", "high": "▲"}
+#: Columns with whose values a page of a report has room.
+_WRITTEN = 24
 
 #: Colours from the least to the largest value, even steps of the map "cividis" (Nuñez, Anderton &
 #: Renslow 2018, PLOS ONE 13(7)), between which is drawn in straight lines; and what has no place.
@@ -60,30 +62,37 @@ def parameter_spread(
         (BLACK, RAMP, lambda p: p if p is not None and ink(colour(p)) == BLACK else None),
         (ink(NO_PLACE), (NO_PLACE, NO_PLACE), lambda p: 0.0 if p is None else None),
     )
-    data = [
-        {
-            "type": "heatmap",
-            "x": columns,
-            "y": names,
-            "z": [[keep(place) for place in row] for row in places],
-            # An empty cell would show its text too.
-            "text": [
-                [said if keep(place) is not None else "" for said, place in zip(*pair, strict=True)]
-                for pair in zip(text, places, strict=True)
-            ],
-            "texttemplate": "%{text}",
-            "textfont": {"color": own},
-            "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",
-            "hoverongaps": False,
-            "zmin": 0,
-            "zmax": 1,
-            "colorscale": [[i / (len(ramp) - 1), f"rgb{rgb}"] for i, rgb in enumerate(ramp)],
-            "showscale": False,
-            "xgap": 2,
-            "ygap": 2,
-        }
-        for own, ramp, keep in layers
-    ]
+    data = []
+    for own, ramp, keep in layers:
+        # An empty cell would show its text too.
+        said = [
+            [words if keep(place) is not None else "" for words, place in zip(*pair, strict=True)]
+            for pair in zip(text, places, strict=True)
+        ]
+        data.append(
+            {
+                "type": "heatmap",
+                "x": columns,
+                "y": names,
+                "z": [[keep(place) for place in row] for row in places],
+                "text": said,
+                # Plotly shrinks all until the longest fits: of many windows it has marks alone.
+                "customdata": [
+                    [" ".join(words.split()[len(columns) > _WRITTEN :]) for words in row]
+                    for row in said
+                ],
+                "texttemplate": "%{customdata}",
+                "textfont": {"color": own},
+                "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",
+                "hoverongaps": False,
+                "zmin": 0,
+                "zmax": 1,
+                "colorscale": [[i / (len(ramp) - 1), f"rgb{rgb}"] for i, rgb in enumerate(ramp)],
+                "showscale": False,
+                "xgap": 2,
+                "ygap": 2,
+            }
+        )
     return figure(
         data,
         yaxis={

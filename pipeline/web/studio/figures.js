@@ -22,10 +22,18 @@ window.studioFigures ??= (() => {
     return { type: "rect", shape, style: { fill: color, stroke: borderColor, lineWidth: borderColor ? 1 : 0, opacity } };
   };
 
+  // A value that is wider than its cell is left to colour, axis and pointer; its marks stay, as large as fits.
+  const inCell = (words, width) => {
+    const fits = (text) => 7 * text.length + 2 <= width;
+    if (fits(words)) return { text: words, fontSize: 12 };
+    const marks = words.replace(/[^▲▼≠]/gu, "");
+    return { text: marks, fontSize: Math.max(4, Math.min(12, Math.floor((width + 2) / Math.max(1, marks.length)))) };
+  };
+
   const cell = (ink) => (params, api) => {
     const [x, y] = api.coord([api.value(0), api.value(1)]), [width, height] = api.size([1, 1]);
     const shape = { x: x - width / 2 + 1, y: y - height / 2 + 1, width: width - 2, height: height - 2 };
-    const text = { text: api.value(2), fill: ink, fontSize: 12 };
+    const text = { ...inCell(`${api.value(2)}`, shape.width), fill: ink };
     return { type: "rect", shape, style: { fill: api.value(3) }, textContent: { style: text }, textConfig: { position: "inside" } };
   };
 

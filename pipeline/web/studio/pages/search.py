@@ -15,6 +15,7 @@ from pipeline.web.studio.frame import (
     Theme,
     ask,
     frame,
+    macro,
     markup,
     refusal,
     region,
@@ -25,12 +26,6 @@ from pipeline.web.studio.frame import (
 )
 from pipeline.web.studio.reader import connected
 from pipeline.web.studio.widgets.landscape import Landscape
-
-_SPREAD = (
-    "Value in every window and as it is stored; the colour is its place in what was searched, from"
-    " the least (dark) to the largest (bright). ≠: no window chose the stored value. ▼ ▲: the least"
-    " and the largest value that was searched."
-)
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 
@@ -74,7 +69,8 @@ async def search_page(service: Service, configuration_id: str) -> None:
             for said in await ask(lambda: search.evidence):
                 sentence(said)
             with region("Parameters over the windows"):
-                theme.drawing(await ask(lambda: search.over_windows), _SPREAD, "figure tall wide")
+                markup(macro("sections.jinja", "spread"))
+                theme.place("spread", await ask(lambda: search.over_windows))
         again = await ask(service.searches.replayed, search)
         if table.is_deleted:  # the reader has left the page
             return

@@ -203,8 +203,9 @@ class SweepPage:
         if any(market.configuration is not None for market in markets):
             with self._figures:
                 text("h2", "Against each other and against luck")
-                self._draw("sharpe", "Sharpe ratio out of sample", sharpe_ratios(markets))
-                self._draw("discoveries", _DISCOVERIES, discoveries(markets))
+                drawn, said = sharpe_ratios(markets), "Sharpe ratio out of sample"
+                self._theme.drawing(drawn, said, props="id=sharpe")
+                self._theme.drawing(discoveries(markets), _DISCOVERIES, props="id=discoveries")
 
     def _lay_out(self) -> None:
         """Show the table in the order asked for; that of the sweep at first."""
@@ -235,13 +236,6 @@ class SweepPage:
 
     async def _end(self) -> None:
         await attempt(self._service.cancel_sweep, self._id)
-
-    def _draw(self, name: str, caption: str, drawn: dict[str, Any]) -> None:
-        with ui.element("figure"):
-            place = ui.element("div").classes("figure").props(f"id={name} role=img")
-            with place.props(f'aria-label="{caption}"'):
-                self._theme.draw(drawn).classes("filling")
-            text("figcaption", caption)
 
 
 def in_words(progress: SweepProgress) -> str:
