@@ -16,72 +16,9 @@ from pipeline.training import provenance
 from pipeline.training.provenance import engine_hash, runtime_env
 
 #: By the beginning of the title of the first table that it belongs to: paragraphs.
-EXPLANATIONS: Mapping[str, tuple[str, ...]] = {
-    "Strategies side by side": (
-        "Every strategy was measured on the same candles, each with its own default grid. `no edge`"
-        " counts the markets without an edge of all cells together; of them at most 5 % may be"
-        " `VALIDATION+` and 1 % `MATURE`. In the other columns an edge is planted along the"
-        " strategy's own signals, and should be found. Shares are in percent, with their two-sided"
-        " 95 % Clopper-Pearson interval.",
-    ),
-    "Real candles as they are": (
-        "The stage, the annualised Sharpe ratio out of sample and after the exchange's costs, and"
-        " the number of trades that it is of. Each is the verdict on one market alone: it is not"
-        " corrected for the number of strategies and markets in this table. A sweep would correct"
-        " it.",
-    ),
-    "What the verdict says": (
-        "Each market ran through the same training as `scripts/train`: the search in each"
-        " walk-forward window, the statistics, the search against surrogates, the stage. Columns"
-        " named after a stage count markets. A column with % is a share with its two-sided 95 %"
-        " Clopper-Pearson interval. `VALIDATION+` is VALIDATION or better. `size above 0` is the"
-        " share that would trade at all, were its candles real.",
-        "**No edge**: at most 5 % may be `VALIDATION+`, and 1 % `MATURE`. Costs are those of the"
-        " exchange, or none. Costs alone keep most searches from finding anything, so only the"
-        " rows without costs show the size of the test itself. **Edge**: it should be found."
-        " **Real candles as they are**: hardly one should pass. **Real candles read backwards**"
-        " hold an edge that nobody planted: large moves with volume come after moves of their own"
-        " direction, and backwards they foretell them. It should be found.",
-    ),
-    "False positives by kind": (
-        "VALIDATION or better. The first five kinds are the markets without an edge of the table"
-        " above. `synthetic` and `garch_t` are generated martingales: one has the habits of a"
-        " crypto market, the other is a GARCH(1,1) with Student t innovations. `permuted` are real"
-        " candles with their bars in random order. `bar_flipped` are real candles with each bar"
-        " mirrored or not, with equal chance. `bootstrapped` are years of real days drawn in"
-        " blocks, with their bars mirrored or not. The last three are what surrogates are too, so"
-        " the test against surrogates keeps its size on them by construction; the first two are"
-        " the harder question.",
-        "`sign_flipped` mirrors whole UTC days and is counted apart: what follows on what within"
-        " a day stays, upside down, and a strategy that trades both sides alike keeps what edge"
-        " there is.",
-    ),
-    "Markets with a planted edge": (
-        "One combination of the grid has an edge: after each of its signals the price drifts its"
-        " way. The strength is the annualised Sharpe ratio of that combination over the whole"
-        " history, after costs and with circuit breakers; `planted` is the median of what was"
-        " reached. `known rule` is the share of markets on whose out-of-sample days this"
-        " combination itself has p < 0.05: what a test says that need not search. OOS Sharpe"
-        " (median, quartiles) is what the procedure earned out of sample and after costs, when"
-        " each window must find the edge again. If the candles of a seed cannot carry an edge, the"
-        " next seed takes its place: the figures describe only candles that can.",
-        "Two things flatter these figures. A planted edge never fades, which favours windows that"
-        " grow. Its strength is fixed on the very days of the history, which favours a test of the"
-        " whole history over one of the out-of-sample days.",
-    ),
-    "What else could decide": (
-        "Three tests that could decide VALIDATION, measured on the same markets. All ask the same"
-        " of everything else: at least 30 trades, net profit, a Sharpe ratio of at least 0.5, and"
-        " alpha where the series rides the market. A asks for an out-of-sample p below 0.05, C for"
-        " a search that beats surrogates, B for both. Which one decides: validation rules §6.",
-    ),
-    "False discoveries among": (
-        "The share is `(1 - p) a / ((1 - p) a + p power)`. p is the share of markets with a true"
-        " edge of that strength. a is the false-positive rate of the worst row without an edge in"
-        " the first table: first as it was counted, then at the upper end of its interval. A dash"
-        " means that nothing was found.",
-    ),
-}
+EXPLANATIONS: Mapping[str, list[str]] = json.loads(
+    Path(__file__).with_name("explanations.json").read_text("utf-8")
+)
 
 Sources = Mapping[str, Mapping[str, int]]
 

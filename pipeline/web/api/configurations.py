@@ -159,15 +159,21 @@ def router(service: Service) -> APIRouter:
         return dressed(service.heatmap(configuration_id, query), theme)
 
     @routes.post("/{configuration_id}/activate", responses=described(404, 409, 413))
-    def activate(configuration_id: ConfigurationId, request: Activation) -> ConfigurationSummary:
-        """Switch it on; refused below VALIDATION, naming the failed gate, unless forced."""
+    def activate(configuration_id: ConfigurationId, request: Activation) -> answers.Switched:
+        """Switch it on; refused below VALIDATION, naming the failed gate, unless forced.
+
+        The reason is kept of a change alone: ``recorded`` is false where it was on already.
+        """
         return service.activate(configuration_id, request.reason, request.force)
 
     @routes.post("/{configuration_id}/deactivate", responses=described(404, 409, 413))
     def deactivate(
         configuration_id: ConfigurationId, request: Deactivation
-    ) -> ConfigurationSummary | answers.SwitchedOff:
-        """Switch it off, whatever was edited or damaged: ``reason`` says what does not agree."""
+    ) -> answers.Switched | answers.SwitchedOff:
+        """Switch it off, whatever was edited or damaged: ``reason`` says what does not agree.
+
+        ``recorded`` is false where it was off already: then the reason is not kept.
+        """
         return service.deactivate(configuration_id, request.reason)
 
     @routes.post("/{configuration_id}/execution", responses=described(404, 413))

@@ -131,10 +131,23 @@ class RefusedRow(Answer):
     reason: str
 
 
+@dataclass(frozen=True)
+class Switched(records.ConfigurationSummary):
+    """A configuration that was to be switched; ``recorded``: it was, and the reason is kept.
+
+    ``switched_at`` is when it was last switched on or off, null for never.
+    """
+
+    recorded: bool
+    switched_at: datetime | None
+
+
 class SwitchedOff(RefusedRow):
-    """A configuration that is switched off, and is not what was stored."""
+    """A configuration that is switched off, and is not what was stored; see `Switched`."""
 
     is_active: Literal[False] = False
+    recorded: bool
+    switched_at: datetime | None
 
 
 class JobPage(Page):

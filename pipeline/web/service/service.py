@@ -6,6 +6,7 @@ on one database. What is queued here is run by the dispatcher that `queue.superv
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipeline.report.lists import configurations_table
 from pipeline.report.loading import ReportData, load_report, load_sight
 from pipeline.report.tables import Table
 from pipeline.results.configurations import StageMovedError
-from pipeline.results.records import Configuration, ConfigurationSummary
+from pipeline.results.records import Configuration, ConfigurationEvent, ConfigurationSummary
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES, Stage
@@ -225,10 +226,8 @@ class Service(BatchService):
         band = self.following.band(configuration_id)
         return PaperLedger.of(found, band, limit, offset)
 
-    def activate(
-        self, configuration_id: str, reason: str, force: bool = False
-    ) -> ConfigurationSummary:
-        """Switch a configuration on for live traders, and record why.
+    def activate(self, configuration_id: str, reason: str, force: bool = False) -> answers.Switched:
+        """Switch a configuration on for live traders, and record why; nothing where it is on.
 
         Raises
         ------
@@ -242,21 +241,30 @@ class Service(BatchService):
         try:
             if not force and objection(configuration):
                 raise StageMovedError
-            self._writable.configurations.set_active(
+            recorded = self._writable.configurations.set_active(
                 configuration_id, True, reason, stages=stages, forced=force
             )
         except StageMovedError:
             raise ConflictError(self._refusal(self.configuration(configuration_id))) from None
-        return self._summary(configuration_id)
+        came = self._came_of(configuration_id, recorded)
+        return answers.Switched(**vars(self._summary(configuration_id)), **came)
 
-    def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary | SwitchedOff:
+    def deactivate(self, configuration_id: str, reason: str) -> answers.Switched | SwitchedOff:
         """Switch a configuration off, and record why; also one that was edited or damaged."""
         with known("configuration", configuration_id):
-            self._writable.configurations.set_active(configuration_id, False, reason)
+            recorded = self._writable.configurations.set_active(configuration_id, False, reason)
         (checked,) = self.repository.checks.of([configuration_id])
+        came = self._came_of(configuration_id, recorded)
         if checked.configuration is None or checked.clauses:
-            return SwitchedOff(id=configuration_id, reason="; ".join(checked.clauses))
-        return self.summaries([checked.configuration])[0]
+            return SwitchedOff(id=configuration_id, reason="; ".join(checked.clauses), **came)
+        return answers.Switched(**vars(self.summaries([checked.configuration])[0]), **came)
+
+    def _came_of(self, configuration_id: str, recorded: bool) -> dict[str, Any]:
+        events: list[ConfigurationEvent] = []
+        with suppress(ConflictError):  # whatever is damaged can be switched off
+            events = self.repository.configurations.events(configuration_id)
+        switches = [one.at for one in events if one.kind in ("activated", "deactivated")]
+        return {"recorded": recorded, "switched_at": switches[-1] if switches else None}
 
     def record_execution(
         self, configuration_id: str, report: requests.ExecutionReport

@@ -28,6 +28,7 @@ FREE = {
     "last_day",
     "p_value",
     "created_at",
+    "switched_at",
     "at",
     "dispatcher_beat_age",
 }

@@ -47,9 +47,18 @@ def test_what_has_size_0_in_mature_needs_force_too(client, trained_service, stor
 def test_every_switch_is_in_the_audit_trail(client, stored):
     path = stored(surrogate_p=0.3)
     forced = {"reason": "a dry run", "force": True}
-    assert told(client.post(f"{path}/activate", json=forced))["is_active"] is True
-    assert told(client.post(f"{path}/deactivate", json={"reason": "enough"}))["is_active"] is False
+    off = {"reason": "enough"}
+    assert told(client.post(f"{path}/deactivate", json=off))["switched_at"] is None
+    came = [
+        told(client.post(f"{path}/{word}", json=json))
+        for word, json in (("activate", forced), ("deactivate", off))
+        for _ in range(2)  # of the second there is nothing to keep
+    ]
+    assert [one["is_active"] for one in came] == [True, True, False, False]
+    assert [one["recorded"] for one in came] == [True, False, True, False]
     first, *trail = told(client.get(f"{path}/audit"))["audit"]
+    assert [one["switched_at"] for one in came[::2]] == [entry["at"] for entry in trail]
+    assert [one["switched_at"] for one in came[1::2]] == [entry["at"] for entry in trail]
     assert first["kind"] == "stored"
     assert [(e["kind"], e["reason"], e["figures"]["forced"]) for e in trail] == [
         ("activated", "a dry run", True),

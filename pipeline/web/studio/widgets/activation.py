@@ -17,7 +17,7 @@ ON_PAPER = "on paper alone (size 0)"
 class Activation:
     """Says whether a configuration is switched on, and changes that.
 
-    ``done`` is called once it is changed; without it a sentence says so.
+    ``done`` is called once that was asked for.
     ``checked`` is None where it cannot be read: then it can only be switched off.
     """
 
@@ -25,7 +25,7 @@ class Activation:
         self,
         service: Service,
         identity: str,
-        done: Callable[[], Awaitable[None]] | None = None,
+        done: Callable[[], Awaitable[None]],
         *,
         active: bool,
         checked: Checked | None = None,
@@ -46,17 +46,13 @@ class Activation:
         if checked is not None and checked.verified_at is not None:
             sentence(f"Last verified {checked.verified_at:%Y-%m-%d %H:%M} UTC.")
 
-        def switched_off() -> None:
-            ui.notify(f"{identity} is switched off.", type="positive")
-
         # What is not to be traded is not offered: it takes a look behind a fold to force it.
         row = None if checked is None or checked.objections else checked.configuration
         offered = active or (row is not None and row.position_size > 0.0)
         with ui.element("div" if offered else "details"):
             if not offered:
                 text("summary", "Switch it on all the same (forced, with size 0)")
-            after = done or switched_off
-            switch = Switch(service, lambda: identity, after, active=active)
+            switch = Switch(service, lambda: identity, done, active=active)
             switch.need("" if row is None else objection(row))
 
 
@@ -64,14 +60,14 @@ class Switch:
     """A reason and a button, off where ``active``, else on.
 
     ``identity`` is asked for when the button is pressed: None changes nothing. ``done`` is called
-    once the switch is thrown. Where the button is off, a sentence beside it says why.
+    once the switch is thrown, or was so already. Where the button is off, a sentence says why.
     """
 
     def __init__(
         self,
         service: Service,
         identity: Callable[[], str | None],
-        done: Callable[[], Awaitable[None] | None],
+        done: Callable[[], Awaitable[None]],
         *,
         active: bool,
     ) -> None:
@@ -110,13 +106,18 @@ class Switch:
         identity, said = self._identity(), str(self._reason.value).strip()
         if identity is None:
             return
-        answer: object
         if self._active:
             answer = await attempt(self._service.deactivate, identity, said)
         else:
             answer = await attempt(self._service.activate, identity, said, self._force.value)
-        if answer is not None:
-            self._reason.value = ""
-            after = self._done()
-            if after is not None:
-                await after
+        if answer is None:
+            return
+        to = "off" if self._active else "on"
+        if answer.recorded:
+            ui.notify(f"{identity} is switched {to}.", type="positive")
+        else:
+            at = f", at {answer.switched_at:%Y-%m-%d %H:%M} UTC" if answer.switched_at else ""
+            kept = f"{identity} was switched {to} already{at}. Nothing changed: no reason is kept."
+            ui.notify(kept, type="warning", timeout=10_000, close_button="Close")
+        self._reason.value = ""
+        await self._done()

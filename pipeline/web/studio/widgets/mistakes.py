@@ -1,7 +1,9 @@
 """Say what is wrong with the form in the words of its labels, at the fields that it is about."""
 
+import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nicegui.elements.mixins.validation_element import ValidationElement
@@ -20,47 +22,7 @@ _SAID = {
 }
 
 #: What the form calls a field; what it means is explained in `pipeline.config`.
-_LABELS = {
-    "samples": "combinations a search",
-    "trials": "trials a search",
-    "batch": "proposed at a time",
-    "train": "train, days",
-    "gap": "gap, days",
-    "test": "test, days",
-    "step": "step (empty: as test)",
-    "max_train": "train at most, days (empty: all)",
-    "ratio": "share of days to train on",
-    "evidence": "evidence against luck",
-    "days": "newest days",
-    "length": "newest 4y, 26w or all",
-    "since": "from (UTC)",
-    "until": "up to, without (UTC)",
-    "fee_rate": "fee (empty: the exchange's)",
-    "maker_fee": "fee at a target (empty: the same)",
-    "slippage": "slippage (empty: the exchange's)",
-    "borrow_rate": "loan of a short on spot, a day",
-    "funding_rate": "funding of a perpetual where unknown",
-    "direction": "trades",
-    "position_fraction": "share of the equity in a trade",
-    "max_holding_bars": "longest trade, bars (empty: any)",
-    "leverage": "leverage of a perpetual (empty: none)",
-    "maintenance_rate": "maintenance rate (empty: 0.005)",
-    "space": "search space",
-    "objective": "search for the best",
-    "selection": "winner of a search",
-    "min_trades": "least trades in a window",
-    "filled_share": "filled bars, share of all",
-    "longest_gap_bars": "longest gap, bars",
-    "largest_gap_jump": "largest jump across a gap",
-    "zero_volume_share": "candles of zero volume, share",
-    "flat_share": "flat candles, share",
-    "ohlc_violations": "OHLC violations",
-    "longest_stale_hours": "longest without a new price, hours",
-    "outliers": "outliers",
-    "largest_volume_change": "largest change of volume, times",
-    "median_disagreement": "difference to others, median",
-    "largest_disagreement": "difference to others, largest",
-}
+_LABELS: dict[str, str] = json.loads(Path(__file__).with_name("labels.json").read_text("utf-8"))
 
 #: A setting of the command line as refusals write it: ``validation.train=30``.
 _SETTING = re.compile(
