@@ -94,7 +94,9 @@ def option(drawn: Figure) -> dict[str, Any]:
         series |= axes | {"name": trace.get("name", ""), "emphasis": {"disabled": True}}
         if len(listed) > _MANY:  # the line that is pointed at, or its name, stands out
             series |= {"emphasis": {"focus": "series"}, "triggerLineEvent": True}
-        made["series"].append(series | {"data": rows})
+        # Tuples: NiceGUI watches each list that it is given, which takes more than the page.
+        still = tuple(tuple(row) if isinstance(row, list) else row for row in rows)
+        made["series"].append(series | {"data": still})
     if shapes := layout.get("shapes"):
         made["series"][0]["markArea"] = _areas(shapes, layout.get("annotations", ()))
     return _with_room(made, [trace["name"] for trace in listed])

@@ -10,7 +10,7 @@ from statistics import NormalDist
 from typing import Literal
 
 from gpu_engine import DAYS_PER_YEAR
-from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
+from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent, utc_now
 from pipeline.review.rise import may_rise
 from pipeline.validation.stages import LEVEL, WATCHED_LEVEL, Gate, gates_from
 from pipeline.validation.watching import FEWEST_TRADES, LOOKS
@@ -18,6 +18,8 @@ from pipeline.validation.wording import plural
 
 #: Years of further days for which nobody is told to wait: markets change before.
 LONGEST_WAIT = 5.0
+#: From the opening of its paper account: what is traded was watched before.
+MONTH = timedelta(days=30)
 
 Action = Literal["drop", "watch", "wait", "train", "trade", "mend"]
 
@@ -64,13 +66,12 @@ def _by_stage(configuration: Configuration, events: Sequence[ConfigurationEvent]
         if size == 0.0:  # of rules before version 3
             return Step("train", "Train the market anew: by today's rules it has no size.")
         share = "the full size" if size == 1.0 else "half of the full size"
-        if configuration.is_active:
-            return Step(
-                "trade", f"Leave it on, with {share} at most, and compare it with its band on Live."
-            )
+        due = next((event.at + MONTH for event in events if event.kind == FOLLOWED), None)
+        if due is not None and due <= utc_now():
+            return Step("trade", f"Trade {share} at most, as long as it stays in its band on Live.")
+        until = "for a month" if due is None else f"until {due:%Y-%m-%d}"
         return Step(
-            "watch",
-            f"Watch it on paper for a month. If it stays in its band, trade {share} at most.",
+            "watch", f"Watch it on paper {until}. If it stays in its band, trade {share} at most."
         )
     return _of_weak_evidence(configuration, events)
 

@@ -29,7 +29,7 @@ def drawn_numbers(trace, series):
     x = trace["x"]
     if isinstance(x[0], str) and x[0][4:5] == "-":
         x = [None if moment is None else milliseconds(moment) for moment in x]
-    return [row[:2] for row in series["data"]], [
+    return [list(row[:2]) for row in series["data"]], [
         list(pair) for pair in zip(x, trace["y"], strict=True)
     ]
 
@@ -92,15 +92,15 @@ def test_panels_share_their_time_and_each_has_its_axis():
     assert len(made["grid"]) == len(made["xAxis"]) == len(made["yAxis"]) == 4
     assert len({(axis["min"], axis["max"]) for axis in made["xAxis"]}) == 1
     assert [series["yAxisIndex"] for series in made["series"]] == [0, 0, 1, 2, 3]
-    assert made["series"][-1]["data"] == [[gap[0], 0, *gap, 0, 1]]
+    assert made["series"][-1]["data"] == ((gap[0], 0, *gap, 0, 1),)
 
 
 def test_a_trade_lies_at_its_excursions():
     trades = np.array([(0.1,), (-0.1,), (0.2,)], [("ret", "f8")])
     ran = Excursions(np.array([0.01, 0.02, 0.03]), np.array([0.04, 0.05, 0.06]))
     gained, lost = of(excursion_figure(trades, ran))["series"]
-    assert gained["data"] == [[1.0, 4.0, "trade 1"], [3.0, 6.0, "trade 3"]]
-    assert lost["data"] == [[2.0, 5.0, "trade 2"]]
+    assert gained["data"] == ((1.0, 4.0, "trade 1"), (3.0, 6.0, "trade 3"))
+    assert lost["data"] == ((2.0, 5.0, "trade 2"),)
     assert gained["symbol"] != lost["symbol"]
 
 
@@ -123,7 +123,7 @@ def test_a_trace_without_a_point_is_drawn_empty(report):
             t | {k: [] for k in ("x", "y", "text", "base", "customdata") if k in t}
             for t in drawn["data"]
         ]
-        assert [series["data"] for series in of(drawn | {"data": data})["series"]] == [[]] * len(
+        assert [series["data"] for series in of(drawn | {"data": data})["series"]] == [()] * len(
             data
         )
 
@@ -166,7 +166,7 @@ def test_a_day_alone_has_its_width():
     (axis, *_) = made["xAxis"]
     assert axis["max"] - axis["min"] == DAY_MS
     (bar,), (before, middle, after) = (made["series"][place]["data"] for place in (0, 2))
-    assert bar[-4:] == [axis["min"], axis["max"], 99.0, 102.0]
+    assert bar[-4:] == (axis["min"], axis["max"], 99.0, 102.0)
     assert (before[0], middle[0], after[0]) == (axis["min"], bar[0], axis["max"] - 1)
     assert made["series"][0]["encode"]["x"][0] == 0  # what is pointed at is the middle of a day
 

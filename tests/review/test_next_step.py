@@ -1,7 +1,7 @@
-"""What to do now follows from the row, its events and nothing else."""
+"""What to do now follows from the row, its events and the day."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -50,7 +50,7 @@ def opened(at):
     ("action", "figures"),
     [
         ("watch", {}),
-        ("trade", {"is_active": True}),
+        ("watch", {"is_active": True}),  # nobody has watched it: a switch shows nothing
         ("drop", {"synthetic": True}),
         ("drop", {"stage": "DECAY"}),
         ("drop", {"net_profit": -0.1, "z_score": -1.0}),
@@ -70,6 +70,14 @@ def opened(at):
 )
 def test_the_action(action, figures):
     assert next_step(row(**figures)).action == action
+
+
+def test_what_was_watched_for_a_month_is_traded():
+    now = datetime.now(UTC)
+    late, early = (opened(now - timedelta(days=days)) for days in (30, 29))
+    assert next_step(row(), [late]).action == "trade"
+    step = next_step(row(is_active=True), [early])
+    assert (step.action, f"{now + timedelta(days=1):%Y-%m-%d}" in step.sentence) == ("watch", True)
 
 
 def test_what_was_edited_is_mended_first():

@@ -123,6 +123,11 @@ def markup(inner: Markup, tag: str = "div") -> ui.html:
     return ui.html(inner, sanitize=False, tag=tag)
 
 
+def part(template: str, name: str, *given: Any) -> ui.html:
+    """Add what a macro of `pipeline.report` makes."""
+    return markup(macro(template, name, *given))
+
+
 def follow_address(address: Callable[[], Mapping[str, str]]) -> None:
     """Load the page anew when the reader goes back or forward to another one than ``address()``."""
 
@@ -359,7 +364,7 @@ def text_table(
     caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], style: str = "cards"
 ) -> ui.html:
     """Add a table of words: one element, where `table` takes a millisecond for every few cells."""
-    return markup(macro("macros.jinja", "words", caption, columns, list(rows), style))
+    return part("macros.jinja", "words", caption, columns, list(rows), style)
 
 
 def _head(column: str, sorting: Sorting | None) -> None:

@@ -57,8 +57,8 @@ async def connected() -> None:
     check_open(client)
 
 
-#: Pages that wait for a browser: each has some megabytes. A visitor without scripts leaves more.
-UNOPENED = 50
+#: Pages that wait for a browser: each has 4 to 13 MB. A visitor without scripts leaves more.
+UNOPENED = 20
 
 
 def forget_unopened() -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.errors import UserError
 from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket
-from pipeline.report.sweep import Matrix, in_figures, luck, matrix, verdicts
+from pipeline.report.sweep import in_figures, luck, matrix, verdicts
 from pipeline.results.records import Sweep, SweepView
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
@@ -27,6 +27,7 @@ from pipeline.web.studio.frame import (
     beats_luck,
     frame,
     in_labels,
+    part,
     refusal,
     region,
     sentence,
@@ -182,8 +183,8 @@ class SweepPage:
             for line in luck(sweep, markets):
                 sentence(line)
         self._matrix.clear()
-        with self._matrix:
-            _matrix(matrix(markets))
+        with self._matrix, region("Markets by timeframe"):
+            part("matrix.jinja", "matrix", matrix(markets), in_figures)
         self._lay_out()
         if self._drawn:
             self.draw()
@@ -264,33 +265,6 @@ def outcome(ends: Sequence[tuple[str, str, str | None]]) -> str:
 
     listed = ", ".join(f"{counted[word]} {word}" for word in sorted(counted, key=rank))
     return f"{wording.plural(len(ends), 'market')}: {listed}"
-
-
-def _matrix(laid_out: Matrix) -> None:
-    """Add the matrix; its line below holds the figures of the cell that is pointed at."""
-    with region("Markets by timeframe"), ui.element("table").classes("stages"):
-        text("caption", "Stage of each market; point at one, or go there by Tab, for its figures")
-        with ui.element("thead"), ui.element("tr"):
-            for head in ("pair", *laid_out.timeframes):
-                text("th", head).props("scope=col")
-        with ui.element("tbody"):
-            for name, cells in laid_out.rows:
-                with ui.element("tr"):
-                    text("th", name).props("scope=row")
-                    for market in cells:
-                        _cell(market)
-
-
-def _cell(market: SweptMarket | None) -> None:
-    if market is None:
-        text("td", "-")
-        return
-    stored = market.configuration
-    address = f"/configurations/{stored.id}" if stored else f"/jobs/{market.job_id}"
-    style = f"ground-{(market.stage or market.status).lower()}"
-    with text("td", "", style), ui.link(target=address).classes("cell"):
-        text("span", market.outcome)
-        text("span", in_figures(market), "pointed")
 
 
 def _row(market: SweptMarket) -> None:

@@ -153,7 +153,7 @@ class CandleChart:
         touch = "Mobi" in context.client.request.headers.get("user-agent", "")
         made = option(self._span, view, self._step, self._units, touch)
         for series in made["series"]:
-            series["data"] = data.get(series["id"], [])
+            series["data"] = tuple(map(tuple, data.get(series["id"], ())))
         with self.place:
             chart = ui.echart(made, self._clicked, renderer="svg").classes("filling")
         chart.on(

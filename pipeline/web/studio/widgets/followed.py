@@ -88,6 +88,8 @@ class FollowedCard:
         self._size.set_text(
             f"size {wording.whole_percent(signal.size)} of a full position"
             if signal.size
+            else "no signal, size 0"
+            if signal.refusal
             else ON_PAPER
         )
         said = told(signal)
