@@ -80,7 +80,7 @@ def test_axes_have_titles_and_a_single_bar_no_scale_of_its_own(markets):
         series_of = made.get("baseOption", made)["series"]
         for trace, series in zip(drawn["data"], series_of, strict=True):
             pairs = [list(pair) for pair in zip(trace["x"], trace["y"], strict=True)]
-            assert [row[:2] for row in series["data"]] == pairs
+            assert [list(row[:2]) for row in series["data"]] == pairs
     (only,) = [market for market in markets if market.market == "second"]
     low, high = sharpe_ratios([only])["layout"]["xaxis"]["range"]
     assert low == 0.0
