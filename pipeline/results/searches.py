@@ -22,12 +22,14 @@ class EarlierSearches:
 
 
 @dataclass(frozen=True)
-class _Search:
+class Search:
+    """What a stored search is told apart by (configuration, seed, candles), and its days."""
+
     identity: tuple[str, int, str]
     first: datetime
     last: datetime
 
-    def looked_at(self, other: "_Search", synthetic: bool) -> bool:
+    def looked_at(self, other: "Search", synthetic: bool) -> bool:
         """Tell whether two searches had days in common; generated candles are the same or not."""
         if synthetic:
             return self.identity[2] == other.identity[2]
@@ -46,11 +48,11 @@ def count_searches(
     provenance : mapping
         Of the search.
     """
-    asked, uncounted = _search(provenance), []
+    asked, uncounted = search_of(provenance), []
     searches = {asked.identity}
     for identity, text in rows:
         try:
-            search = _search(loads(text))
+            search = search_of(loads(text))
             if search.looked_at(asked, synthetic):
                 searches.add(search.identity)
         except UNREADABLE:
@@ -58,7 +60,7 @@ def count_searches(
     return EarlierSearches(len(searches) - 1, tuple(sorted(uncounted)))
 
 
-def _search(provenance: Mapping[str, Any]) -> _Search:
+def search_of(provenance: Mapping[str, Any]) -> Search:
     """Read what a search is told apart by, and its days; refuse what is no such thing."""
     config, seed, data = (provenance[name] for name in ("config_hash", "seed", "data_hash"))
     if not isinstance(config, str) or type(seed) is not int or not isinstance(data, str):
@@ -66,4 +68,4 @@ def _search(provenance: Mapping[str, Any]) -> _Search:
     first, last = (datetime.fromisoformat(provenance[n]) for n in ("first_candle", "last_candle"))
     if first.tzinfo is None or last.tzinfo is None:
         raise ValueError("a time has no zone")
-    return _Search((config, seed, data), first, last)
+    return Search((config, seed, data), first, last)

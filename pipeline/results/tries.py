@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 
 from pipeline.results.damage import read_rows
-from pipeline.results.models import TrainingJob
+from pipeline.results.models import TrainedConfiguration, TrainingJob
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import Status
+from pipeline.results.searches import Search, search_of
 
-#: States of a job whose result somebody has seen, or will see.
-_COUNTED: tuple[Status, ...] = ("pending", "running", "completed")
+#: States of a job that may store a configuration still.
+_OPEN: tuple[Status, ...] = ("pending", "running")
 
 
 @dataclass(frozen=True)
 class Try:
-    """A search as its job's row has it; ``data`` is that part of its configuration."""
+    """A search as its job's row has it; ``data`` is that part of its configuration.
+
+    ``search`` is what it stored: its candles and their days. It is None while it waits or runs.
+    """
 
     market: str
     strategy: str
@@ -27,6 +31,7 @@ class Try:
     created_at: datetime
     status: Status
     data: Mapping[str, Any]
+    search: Search | None
 
 
 class Tries(Tables):
@@ -36,16 +41,19 @@ class Tries(Tables):
     def of(self, markets: Sequence[str], limit: int) -> list[Try]:
         """Read the newest searches of markets, named as ``binance:BTC/USDT:5m``.
 
-        One that failed or was cancelled has found nothing and is not among them; what cannot be
-        read neither.
+        They wait, run or stored a configuration (validation rules §3.5). What cannot be read is
+        not among them.
         """
-        row = TrainingJob
+        row, stored = TrainingJob, TrainedConfiguration
         query = (
             select(
                 *(row.market, row.strategy, row.config_hash, row.seed, row.created_at, row.status),
                 row.config,  # whole: SQLite refuses the query for one row whose JSON it cannot read
+                stored.provenance,
             )
-            .where(row.market.in_(markets), row.status.in_(_COUNTED))
+            .select_from(row)
+            .outerjoin(stored, stored.job_id == row.id)
+            .where(row.market.in_(markets), or_(row.status.in_(_OPEN), stored.id.is_not(None)))
             .order_by(row.created_at.desc(), row.id)
             .limit(limit)
         )
@@ -54,5 +62,6 @@ class Tries(Tables):
 
 
 def _try(row: Row[Any]) -> Try:
-    read = tuple(row)
-    return Try(*(*read[:-1], dict(read[-1]).get("data") or {}))
+    *read, config, provenance = row
+    search = None if provenance is None else search_of(provenance)
+    return Try(*read, dict(config).get("data") or {}, search)

@@ -17,27 +17,12 @@ from pipeline.web.service.sweeps import SweepService
 
 @dataclass(frozen=True)
 class BatchView:
-    """A batch as a row shows it.
+    """A batch as a row shows it; ``id`` is that of the sweep, or of the job.
 
-    Attributes
-    ----------
-    id : str
-        Of the sweep, or of the job.
-    is_sweep : bool
-    title, status, said, settings, period : str
-        What it is of, how far it is in a word and in words, how it searches, on which days.
-    seed : int or None
-    progress : float
-        0…1 over all stages of all its jobs.
-    asked : datetime or None
-    jobs : sequence of JobSummary
-        In the order in which they were asked for.
-    first : Job or None
-        The first of them with what it was told.
-    configuration_id : str or None
-        What a single job stored.
-    error : str
-        Why it failed, or why it cannot be shown.
+    ``title`` says what it is of, ``status`` and ``said`` how far it is, ``settings`` how it
+    searches, ``period`` on which days. ``progress`` is 0…1 over all stages of all its jobs. These
+    are in the order in which they were asked for; ``first`` is what the first of them was told.
+    ``configuration_id`` is what a single job stored, ``error`` why it failed or cannot be shown.
     """
 
     id: str

@@ -34,20 +34,10 @@ MOST_WAITING = 10_000
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the server: where results and candles lie, how many jobs run at a time.
+    """Where a server's results and candles lie, and how many jobs it runs at a time.
 
-    Attributes
-    ----------
-    storage : StorageConfig
-        Database and artifacts.
-    store : str
-        Folder of candles.
-    concurrent : int
-        Jobs that the queue runs at a time.
-    read_only : str or None
-        Why nothing may be started or changed here, a sentence; None where it may.
-    import_bytes : int
-        Bytes of an uploaded file of candles.
+    ``store`` is the folder of candles, ``read_only`` says in a sentence why nothing may be started
+    or changed here (None where it may), ``import_bytes`` is the size of an uploaded file.
     """
 
     storage: StorageConfig
@@ -116,7 +106,7 @@ class JobService:
         """
         self.queue.check()
         configs, to = self._compose(request), self._writable
-        earlier = tries.earlier(self.repository, configs)
+        earlier = tries.earlier(self.repository.tries, configs)
         artifacts = Path(self.settings.storage.artifacts)
         try:
             if len(configs) == 1:
@@ -150,7 +140,7 @@ class JobService:
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
         configs = self._compose(request)
-        earlier = tries.earlier(self.repository, configs)
+        earlier = tries.earlier(self.repository.tries, configs)
         return estimates.estimate_all(configs, self.settings.concurrent, earlier)
 
     def _compose(self, request: TrainingRequest) -> Mapping[str, TrainConfig]:

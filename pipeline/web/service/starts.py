@@ -10,10 +10,10 @@ from pipeline.web.service.answers import Answer
 class EarlierTries(Answer):
     """How often a market was searched before on days that a start asks for.
 
-    ``count`` are the searches of any strategy that wait, run or are complete, ``waiting`` those of
-    them that wait or run, ``same_strategy`` those of the strategy that is asked for. ``worth`` is
-    what a p-value at the limit of VALIDATION is worth after them, by `after_searches`; ``sentence``
-    says all that.
+    ``count`` are the searches of any strategy that stored a configuration or wait or run,
+    ``waiting`` those of them that wait or run, ``same_strategy`` those of the strategy that is
+    asked for. ``worth`` is what a p-value at the limit of VALIDATION is worth after them, by
+    `after_searches`; ``sentence`` says all that.
     """
 
     market: str

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from pipeline.results.database import open_database
 from pipeline.validation.stages import judge
 from pipeline.web.api.app import create_app
+from support.databases import example  # noqa: F401, a fixture
 from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.serving import service_over
 

@@ -5,6 +5,7 @@ import pytest
 from pipeline.executors.base import ignore
 from pipeline.queue.task import judge_queued
 from pipeline.validation.multiple_testing import after_searches
+from support.databases import JOB
 
 START, ESTIMATE = "/api/training/start", "/api/training/estimate"
 SMALL = {
@@ -117,6 +118,44 @@ def test_real_days_overlap_or_not(client, history, count):
     answer = client.post(ESTIMATE, json=body)
     assert answer.status_code == 200, answer.text
     assert [one["count"] for one in answer.json()["earlier"]] == [1] * count
+
+
+FILE = {"source": "file", "path": "candles.csv"}
+SUMMER = {"since": "2024-06-01T00:00:00Z", "until": "2024-08-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("data", "stored", "count"),
+    [
+        (FILE, ("2021-01-01", "2022-12-31"), 0),  # its candles count, not when it was asked for
+        (FILE, ("2024-07-31", "2024-12-31"), 1),
+        ({"source": "ccxt"}, ("2024-07-31", "2025-01-01"), 1),
+        ({"source": "ccxt"} | SUMMER, ("2024-08-01", "2024-08-02"), 0),
+        (FILE, None, 0),  # nobody knows what is in the file before it is read
+        (FILE | SUMMER, None, 1),
+        ({"source": "ccxt"}, None, 0),  # of the newest year
+    ],
+)
+def test_a_search_counts_by_its_candles_as_its_result_would(
+    client, repository, example, data, stored, count
+):
+    market = {"exchange": "binance", "pair": "BTC/USDT", "timeframe": "1h"}
+    job = JOB | market | {"config": {"data": data}}
+    job_id = repository.jobs.create(**job)
+    if stored is not None:
+        first, last = (f"{day}T00:00:00+00:00" for day in stored)
+        found = {"config_hash": "c", "seed": 7, "data_hash": "d"}
+        found |= {"first_candle": first, "last_candle": last}
+        repository.jobs.start(job_id)
+        repository.configurations.save(example(job_id, provenance=found, **market))
+        asked = found | {"seed": 8, "first_candle": SUMMER["since"]}
+        asked["last_candle"] = "2024-07-31T23:00:00Z"
+        search = market | {"synthetic": False, "provenance": asked}
+        assert repository.configurations.earlier_searches(**search).count == count
+    days = {"since": "2024-06-01", "until": "2024-08-01"}
+    body = SMALL | {"markets": ["btc_binance_1h"], "history": days, "seed": 8}
+    answer = client.post(ESTIMATE, json=body).json()
+    assert [one["count"] for one in answer["earlier"]] == [count] * (count > 0)
 
 
 def test_what_runs_is_listed_first_and_all_that_waits_is_cancelled(client, service, started):
