@@ -17,7 +17,6 @@ from markupsafe import Markup, escape
 from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
-from pydantic import ValidationError
 
 from pipeline.errors import UserError
 from pipeline.report.echart import is_known, option
@@ -291,21 +290,6 @@ def linked(said: str) -> Markup:
     """Escape a text for HTML, and make links of the addresses of jobs and sweeps in it."""
     address = re.compile(r"(?<= )(/(?:jobs|sweeps)/[0-9a-f]{32})")
     return Markup(address.sub(r'<a href="\1">\1</a>', str(escape(said))))
-
-
-def faults(error: ValidationError) -> list[str]:
-    """Say what is wrong with a request: ``validation, train: Input should be ...``."""
-    return [
-        ": ".join(
-            part
-            for part in (
-                ", ".join(str(place) for place in fault["loc"]),
-                fault["msg"].removeprefix("Value error, "),
-            )
-            if part
-        )
-        for fault in error.errors()
-    ]
 
 
 def region(label: str) -> ui.element:

@@ -1,19 +1,37 @@
 """The controls of the training form: what they read is what a request takes."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
+from nicegui import Client
+from nicegui.page import page
+from pydantic import ValidationError
 
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.config.data import QualityConfig
 from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
 from pipeline.web.service.estimates import _is_unfit
-from pipeline.web.service.requests import Quality, Random, Risk, TradeCosts, WalkForward
+from pipeline.web.service.requests import (
+    Bayesian,
+    History,
+    Quality,
+    Random,
+    Risk,
+    TradeCosts,
+    TrainingRequest,
+    TrainTestSplit,
+    WalkForward,
+)
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import linked
 from pipeline.web.studio.widgets.estimate import is_worth_it, taken
 from pipeline.web.studio.widgets.form import (
+    Fields,
+    Grids,
+    MistakeError,
+    _from_word,
     _is_readable,
     _plain,
     _read,
@@ -21,6 +39,7 @@ from pipeline.web.studio.widgets.form import (
     _written,
     fitting,
     mismatch_of,
+    written,
 )
 from pipeline.web.studio.widgets.mistakes import _LABELS
 
@@ -38,12 +57,67 @@ def _schema(model, name):
 
 
 @pytest.mark.parametrize(
-    ("value", "held"), [(500.0, 500), (0.0, 0), (1.5, 1.5), (None, None), ("", None)]
+    ("value", "held"),
+    [("500", 500), (" 0", 0), ("1.5", "1.5"), ("9" * 100, "9" * 100), (None, None), ("", None)],
 )
 def test_a_whole_number_is_an_int_and_nothing_is_none(value, held):
     typed = _typed(value, _schema(Random, "samples"))
     assert typed == held
     assert type(typed) is type(held)
+
+
+@pytest.mark.parametrize("seed", [9007199254740993, 12345678901234567, 2**63 - 1])
+def test_a_whole_number_of_an_address_is_the_one_that_is_asked_for(seed):
+    kind = _schema(TrainingRequest, "seed")
+    assert _typed(_from_word(written(seed), kind), kind) == seed
+
+
+def test_every_whole_number_has_a_control_that_keeps_its_digits():
+    models = (Random, Bayesian, WalkForward, TrainTestSplit, History, Quality, Risk)
+    with Client(page("/"), request=None):
+        for model in models:
+            fields = Fields(model, lambda: None, without=("method",))
+            for name, schema in fields._schemas.items():
+                if _plain(schema)["type"] == "integer":
+                    fields.take({name: "9007199254740993"})
+                    assert fields.values()[name] == 9007199254740993
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "said"),
+    [
+        (History, {"since": "0001-01-01"}, "From (UTC): 2009-01-03 or later."),
+        (History, {"until": "2100-01-02"}, "Up to, without (UTC): 2100-01-01 or earlier."),
+        (History, {"until": "2023-02-29"}, "(UTC): a day that there is, such as 2024-01-31."),
+        (
+            History,
+            {"length": "9x"},
+            "Newest 4y, 26w or all: must be a length such as 4y, 18mo, 26w or 90d, or all.",
+        ),
+        (Risk, {"leverage": 1001.0}, "Leverage of a perpetual (empty: none): at most 1,000."),
+        (Random, {"samples": "1e3"}, "Combinations a search: a whole number."),
+        (Random, {"samples": "9" * 99}, "Combinations a search: at most 10,000,000."),
+    ],
+)
+def test_a_mistake_says_what_is_allowed(model, words, said):
+    with Client(page("/"), request=None):
+        fields = Fields(model, lambda: None, without=("method",))
+        for name, word in words.items():
+            fields._controls[name].value = word
+        more = {"method": "random"} if model is Random else {}
+        with pytest.raises(MistakeError, match=re.escape(said)):
+            fields.request(**more)
+
+
+@pytest.mark.parametrize(("line", "said"), [("1e20", "at most "), ("-1e20", "at least -")])
+def test_a_value_of_a_grid_beyond_its_bounds_is_said_at_its_line(line, said):
+    with Client(page("/"), request=None):
+        grids = Grids(strategy_choice("liquidity_sweep").parameters, lambda: None)
+        grids.take({"stop_distance": line})
+        with pytest.raises(ValidationError) as caught:
+            TrainingRequest(markets=["demo"], **grids.values())
+        assert grids.mark(caught.value) == [f"“stop_distance”: {said}1,000,000,000."]
+        assert grids._inputs["stop_distance"].error == f"{said}1,000,000,000"
 
 
 def test_bounds_come_from_the_request():

@@ -14,10 +14,10 @@ from pipeline.errors import UserError
 from pipeline.web.service import composing, requests
 from pipeline.web.service.answers import Choices, StrategyChoice
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, faults, frame, in_labels, sentence, text
+from pipeline.web.studio.frame import ask, frame, in_labels, sentence, text
 from pipeline.web.studio.pages.jobs import health
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
-from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError
+from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError, mark
 
 #: Seconds without a change before an estimate is asked for.
 PAUSE = 0.4
@@ -234,12 +234,15 @@ class TrainingForm:
     async def _answer(self) -> tuple[Any, list[str]]:
         try:
             return await ask(self._service.estimate, self.request()), []
-        except MistakeError as error:
-            return None, error.sentences
-        except ValidationError as error:
-            return None, faults(error)
         except (UserError, ValueError) as error:
-            return None, self._markets.in_words(str(error))
+            return None, self._refusal(error)
+
+    def _refusal(self, error: Exception) -> list[str]:
+        if isinstance(error, MistakeError):
+            return error.sentences
+        if isinstance(error, ValidationError):
+            return mark(error, {}, {}) if self._grids is None else self._grids.mark(error)
+        return self._markets.in_words(str(error))
 
     async def start(self) -> None:
         """Queue a job, or a sweep of several markets, and go where it is seen."""
@@ -247,8 +250,7 @@ class TrainingForm:
         try:
             started = await ask(self._service.start_training, self.request())
         except (UserError, ValueError) as error:
-            said = getattr(error, "sentences", None) or self._markets.in_words(str(error))
-            self._estimate.refuse(said)
+            self._estimate.refuse(self._refusal(error))
             return
         ui.navigate.to(f"/sweeps/{started.sweep_id}" if started.sweep_id else "/jobs")
 

@@ -10,8 +10,8 @@ from pipeline.validation.wording import duration
 from pipeline.web.service.candle_answers import FetchView
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.requests import FetchRequest, History
-from pipeline.web.studio.frame import Refresh, ask, attempt, faults, in_labels, sentence, text
-from pipeline.web.studio.widgets.form import Fields, MistakeError
+from pipeline.web.studio.frame import Refresh, ask, attempt, in_labels, sentence, text
+from pipeline.web.studio.widgets.form import Fields, MistakeError, mark
 
 #: Seconds between two looks, and fetches that are shown.
 EVERY, SHOWN = 1.0, 20
@@ -66,7 +66,7 @@ class FetchForm(Refresh):
         except UserError as error:
             self._wrong.set_text(in_labels(str(error)))
         except ValueError as error:  # a word that is no market's
-            self._wrong.set_text(" ".join(faults(error)))  # type: ignore[arg-type]
+            self._wrong.set_text(" ".join(mark(error, {}, {})))  # type: ignore[arg-type]
         await self.refresh()
 
     async def _look(self) -> None:

@@ -1,6 +1,7 @@
 """Make the controls of the training form: fields of a request, grids of a strategy, markets."""
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,8 +15,11 @@ from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.wording import market_name, plural, setting
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
 from pipeline.web.studio.frame import sentence, synthetic, text
-from pipeline.web.studio.widgets.mistakes import clear, in_labels, label, mark
+from pipeline.web.studio.widgets.mistakes import clear, in_labels, label
+from pipeline.web.studio.widgets.mistakes import mark as mark  # pages take it here
 
+#: A whole number as a control holds it: more digits are none.
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,99}\s*")
 #: Characters of a word of an address that a control takes.
 _LONGEST = 2000
 
@@ -97,12 +101,13 @@ def _control(name: str, schema: dict[str, Any], changed: Callable[..., Any]) -> 
     if "enum" in kind:
         select = ui.select(kind["enum"], label=name, value=default, on_change=changed)
         return select.props("outlined")
-    if kind["type"] == "string":
-        is_date = kind.get("format") == "date"
-        form = "outlined type=date stack-label" if is_date else "outlined"
-        return ui.input(name, on_change=changed).props(form)
-    least = kind.get("minimum", kind.get("exclusiveMinimum"))
-    whole = kind["type"] == "integer" or (least or 0) >= 1
+    if kind["type"] in ("string", "integer"):
+        # A browser's numbers are floats: it would write another seed than was typed, or is stored.
+        whole, is_date = kind["type"] == "integer", kind.get("format") == "date"
+        form = "type=date stack-label" if is_date else "inputmode=numeric" if whole else ""
+        shown = "" if default is None else str(default)
+        return ui.input(name, value=shown, on_change=changed).props(f"outlined {form}")
+    whole = kind.get("minimum", 0) >= 1
     return ui.number(
         name,
         value=default,
@@ -121,7 +126,7 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
 def _typed(value: Any, kind: dict[str, Any]) -> Any:
     if value is None or value == "":
         return None
-    if kind["type"] == "integer" and float(value).is_integer():
+    if kind["type"] == "integer" and _WHOLE.fullmatch(value):
         return int(value)
     return value
 
@@ -137,10 +142,12 @@ def written(value: object) -> str:
 def _from_word(word: str, kind: dict[str, Any]) -> Any:
     """Read what `written` wrote; ValueError where it is no value of the kind."""
     if word == "" and "enum" not in kind:
-        return None if kind["type"] in ("integer", "number") else ""
+        return None if kind["type"] == "number" else ""
     if kind["type"] == "boolean":
         return {"true": True, "false": False}.get(word, False)
-    if kind["type"] in ("integer", "number"):
+    if kind["type"] == "integer" and not _WHOLE.fullmatch(word):
+        raise ValueError(word)
+    if kind["type"] == "number":
         value = float(word)
         if not math.isfinite(value):
             raise ValueError(word)
@@ -201,6 +208,10 @@ class Grids:
         if wrong:
             raise MistakeError(wrong)
         return {"parameters": grids, "ranges": ranges}
+
+    def mark(self, error: ValidationError) -> list[str]:
+        """Show at its line what a request refuses; return sentences of all that it refuses."""
+        return mark(error, self._inputs, {name: f"“{name}”" for name in self._inputs})
 
     def words(self) -> dict[str, str]:
         """Return the lines that were changed, by parameter; also those that cannot be read."""

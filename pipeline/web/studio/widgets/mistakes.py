@@ -12,14 +12,17 @@ from pydantic import ValidationError
 
 #: What a kind of pydantic's refusal says; its bound stands in the context.
 _SAID = {
-    "greater_than_equal": "at least {ge:,}",
-    "greater_than": "more than {gt:,}",
-    "less_than_equal": "at most {le:,}",
-    "less_than": "less than {lt:,}",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
+    "date_from_datetime_parsing": "a day that there is, such as 2024-01-31",
 }
+
+_DAYS = {"greater_than_equal": "{ge} or later", "less_than_equal": "{le} or earlier"}
 
 #: What the form calls a field; what it means is explained in `pipeline.config`.
 _LABELS: dict[str, str] = json.loads(Path(__file__).with_name("labels.json").read_text("utf-8"))
@@ -77,13 +80,17 @@ def mark(
 ) -> list[str]:
     """Show each fault at the field that it is about; return sentences that name these.
 
-    A fault of several fields together is shown at each that its sentence names.
+    A fault of several fields together is shown at each that its sentence names; one of a field that
+    has no control is said alone.
     """
     sentences = []
     for fault in error.errors():
-        name = next((str(place) for place in fault["loc"] if str(place) in controls), None)
+        places = [place for place in fault["loc"] if isinstance(place, str)]
+        name = next((place for place in places if place in controls), None)
         if name is not None:
             about, said = [name], f"{labels[name]}: {_words(fault)}"
+        elif places:
+            about, said = [], f"{label(places[-1])}: {_words(fault)}"
         else:
             plain = fault["msg"].removeprefix("Value error, ")
             about = [one for one in controls if re.search(rf"\b{one}\b", plain)]
@@ -113,5 +120,14 @@ def _words(fault: Mapping[str, Any]) -> str:
         return "a value is needed"
     said = _SAID.get(fault["type"])
     if said is None:
-        return str(fault["msg"])
-    return said.format(**fault.get("ctx", {}))
+        return str(fault["msg"]).removeprefix("Value error, ")
+    bounds = fault.get("ctx", {})
+    if any(isinstance(bound, str) for bound in bounds.values()):
+        said = _DAYS.get(fault["type"], said)
+    return said.format(**{name: _written(bound) for name, bound in bounds.items()})
+
+
+def _written(bound: object) -> str:
+    if not isinstance(bound, int | float):
+        return str(bound)
+    return f"{int(bound):,}" if bound == int(bound) else f"{bound:,}"
