@@ -113,7 +113,7 @@ _LUCK = ("p_value", "surrogate_p", "reality_check_p", "fdr_q_value")
 _EVIDENCE = (
     _Figure("sample_size", "trades", wording.number),
     _Figure("n_days", "days out of sample", wording.number),
-    *(_Figure(name, FIGURES[name].label, wording.number, -1) for name in _LUCK),
+    *(_Figure(name, FIGURES[name].label, wording.number) for name in _LUCK),  # no prizes for p
 )
 _COMMON = (
     _Figure("common.net_profit", "net profit", wording.percent, 1),
@@ -230,10 +230,17 @@ class Comparison:
         if not invented:
             return None
         verb, mixed = "is" if len(invented) == 1 else "are", len(invented) < len(rows)
+        others = " Not all are of the same candles." if self._inventions > 1 else ""
         return (
             f"{_and(invented)} {verb} of invented candles (SYNTHETIC): these figures say nothing"
-            f" about a market{', and are never called better' if mixed else ''}."
+            f" about a market{', and are never called better' if mixed else ''}.{others}"
         )
+
+    @property
+    def _inventions(self) -> int:
+        """How many invented histories there are: an edge is planted for each strategy."""
+        rows = [one.configuration for one in self.candidates]
+        return len({row.provenance.get("data_hash") for row in rows if row.synthetic})
 
     def _strategies(self) -> Iterator[str]:
         strategies = [one.configuration.strategy for one in self.candidates]
@@ -285,6 +292,8 @@ class Comparison:
         real = [
             place for place, one in enumerate(self.candidates) if not one.configuration.synthetic
         ]
+        if not real and self._inventions > 1:
+            return ()
         places = real or range(len(values))
         known = {place: v * better for place in places if (v := values[place]) is not None}
         if len(known) < LEAST or len(set(known.values())) < 2:
@@ -297,7 +306,7 @@ def curves(comparison: Comparison) -> theme.Figure:
 
     Each begins at 0, at the end of the day before its first.
     """
-    data = []
+    data, strategies = [], {one.configuration.strategy for one in comparison.candidates}
     for place, (one, (color, dash)) in enumerate(zip(comparison.candidates, _LINES, strict=False)):
         if one.series is None:
             continue
@@ -307,7 +316,8 @@ def curves(comparison: Comparison) -> theme.Figure:
             {
                 "type": "scatter",
                 "mode": "lines",
-                "name": f"{LETTERS[place]}: {one.market}",
+                "name": f"{LETTERS[place]}: {one.market}"
+                + (f" {one.configuration.strategy}" if len(strategies) > 1 else ""),
                 "x": dates(np.append(day[:1] - 1, day)),
                 "y": [0.0, *(equity_curve(returns) - 1.0).tolist()],
                 "line": {"color": color, "dash": dash, "width": 2},

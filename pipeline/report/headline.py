@@ -61,13 +61,14 @@ class Sparkline(NamedTuple):
 def tiles(configuration: Configuration, explanation: Explanation) -> tuple[Tile, ...]:
     """Return the six figures, out of sample: profit, Sharpe ratio, drawdown, trades, p, luck."""
     oos, statistics = configuration.out_of_sample, configuration.statistics
-    hold = statistics.get("hold") or {}
+    hold, trades = statistics.get("hold") or {}, int(oos["sample_size"])
+    sharpe = number(oos["sharpe_ratio"])
     return (
         Tile("Net profit", percent(oos["net_profit"]), tuple(_profit(oos, hold))),
-        Tile("Sharpe ratio, a year", number(oos["sharpe_ratio"]), tuple(_interval(statistics))),
+        Tile("Sharpe ratio, a year", sharpe, tuple(_interval(statistics, trades))),
         Tile("Largest drawdown", share(oos["max_drawdown"]), tuple(_drawdown(oos, hold))),
-        Tile("Trades", f"{oos['sample_size']:,}", tuple(_trades(oos))),
-        _p_value(statistics.get("p_value")),
+        Tile("Trades", f"{trades:,}", tuple(_trades(oos))),
+        _p_value(statistics.get("p_value"), trades),
         Tile("Beats luck?", explanation.luck.answer, tuple(_luck(explanation))),
     )
 
@@ -132,14 +133,15 @@ def _profit(oos: Mapping[str, Any], hold: Mapping[str, Any]) -> Iterator[Remark]
     yield Remark("skipped", said) if net <= 0.0 < points else _verdict(points > 0.0, said)
 
 
-def _interval(statistics: Mapping[str, Any]) -> Iterator[Remark]:
+def _interval(statistics: Mapping[str, Any], trades: int) -> Iterator[Remark]:
     interval = statistics.get("sharpe_interval")
     if interval is None:
         yield Remark("skipped", "its 95 % interval is undefined")
         return
     low, high = interval["low"], interval["high"]
     within = " (0 is in it)" if low <= 0.0 <= high else ""
-    yield _verdict(low > 0.0, f"95 % interval: {low:.2f} to {high:.2f}{within}")
+    shown = low > 0.0 and trades >= _TRADES
+    yield _verdict(shown, f"95 % interval: {low:.2f} to {high:.2f}{within}")
 
 
 def _drawdown(oos: Mapping[str, Any], hold: Mapping[str, Any]) -> Iterator[Remark]:
@@ -156,12 +158,17 @@ def _trades(oos: Mapping[str, Any]) -> Iterator[Remark]:
     yield _verdict(many, "enough to judge" if many else f"too few: at least {_TRADES} are needed")
 
 
-def _p_value(p: float | None) -> Tile:
-    """Say how often luck alone earns as much as its days: their p-value in plain words."""
+def _p_value(p: float | None, trades: int) -> Tile:
+    """Say how often luck alone earns as much as its days: their p-value in plain words.
+
+    Of few trades it says nothing: a single day that won has a p-value of 0.02.
+    """
     label = "Luck alone earns as much in"
     if p is None:
         return Tile(label, "undefined", (Remark("skipped", "its days do not vary"),))
     asked = _verdict(p < LEVEL, f"under {1000 * LEVEL:.0f} are needed")
+    if trades < _TRADES:
+        asked = Remark("failed", f"of {plural(trades, 'trade')}: too few for it to say anything")
     named = Remark("skipped", f"p-value of its days: {defined(p, small)}")
     return Tile(label, cases(p).removesuffix(" cases"), (asked, named))
 
@@ -179,12 +186,11 @@ def _luck(explanation: Explanation) -> Iterator[Remark]:
         p = gates[name].value if name in gates else None
         if p is not None and name not in ("p_value", luck.gate):
             yield Remark(gates[name].outcome, asks.format(cases(p)))
-    q = gates["fdr_q_value"].value if "fdr_q_value" in gates else None
-    if q is not None:
-        said = f"of such finds among all markets tried, {share(q)} are luck (q {defined(q, small)})"
-        yield Remark(gates["fdr_q_value"].outcome, said)
     if "surrogate_p" not in gates or gates["surrogate_p"].value is None:
-        yield Remark("skipped", "not tried on candles without an edge")
+        yield Remark("skipped", "not tried on candles without an edge")  # q says nothing then
+    elif "fdr_q_value" in gates and (q := gates["fdr_q_value"].value) is not None:
+        most = f"up to {share(q)} are luck (q {defined(q, small)})"
+        yield Remark(gates["fdr_q_value"].outcome, f"of such finds among all markets tried, {most}")
 
 
 def sparkline(series: DailySeries) -> Sparkline | None:

@@ -56,7 +56,8 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
         return Luck("no", "it lost")
     if (p := failed.get("surrogate_p")) is not None:
         return Luck("no", ASKS["surrogate_p"].format(cases(p)), _OFTEN, "surrogate_p")
-    if failed.get("fdr_q_value") is not None:
+    # Where the search was not tested q is 1, whatever number of markets was tried.
+    if failed.get("fdr_q_value") is not None and known.get("surrogate_p") is not None:
         many = "so many markets were tried that luck finds one like it"
         return Luck("no", many, "too many markets were tried")
     if failed.get("alpha_p") is not None:

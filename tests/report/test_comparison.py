@@ -117,6 +117,19 @@ def test_invented_candles_are_never_better_than_real_ones(candidate):
     assert compared.invented.startswith("A is of invented candles (SYNTHETIC)")
 
 
+def test_two_inventions_under_one_name_are_not_held_against_each_other(candidate):
+    """Of one demo market each strategy has candles of its own: an edge is planted for it."""
+    series, profits = days(0, 40), ({"net_profit": 9.0}, {"net_profit": 0.1})
+    for hashes, best, said in ((("a", "a"), (0,), False), (("a", "b"), (), True)):
+        made = [
+            candidate(series, profit, synthetic=True, provenance={"data_hash": one})
+            for profit, one in zip(profits, hashes, strict=True)
+        ]
+        compared = Comparison(made, {})
+        assert by_name(compared.figures())["net_profit"].best == best
+        assert ("Not all are of the same candles" in compared.invented) == said
+
+
 def test_parameters_of_another_strategy_and_settings_that_differ(candidate, report):
     series = days(0, 40)
     other = candidate(series, strategy="OTHER_V1", parameters={"length": 5.0})

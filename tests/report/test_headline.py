@@ -67,7 +67,10 @@ def test_without_holding_nothing_is_said_of_it(report):
     ],
 )
 def test_an_interval_with_zero_in_it_proves_nothing(report, interval, outcomes):
-    assert _tile(report, "Sharpe ratio, a year", {"sharpe_interval": interval})[1] == outcomes
+    of, known = "Sharpe ratio, a year", {"sharpe_interval": interval}
+    assert _tile(report, of, known, sample_size=30)[1] == outcomes
+    few = _tile(report, of, known, sample_size=29)[1]  # one day that won would pass
+    assert few == ["failed" if interval else "skipped"]
 
 
 def test_thirty_trades_are_enough(report):
@@ -116,8 +119,32 @@ def test_a_case_of_luck_is_told_in_plain_numbers(report):
         "the search does as well on candles without an edge in 970 of 1,000 cases",
         "luck finds a combination as good in under 1 of 1,000 cases",
     ]
-    tile, outcomes = _tile(report, "Luck alone earns as much in", {"p_value": 0.0527})
+    label = "Luck alone earns as much in"
+    tile, outcomes = _tile(report, label, {"p_value": 0.0527}, sample_size=30)
     assert (tile.value, outcomes) == ("53 of 1,000", ["failed", "skipped"])
+    # One day in 240 that won: the Sharpe ratio's p-value is 0.024, whatever it won.
+    one, outcomes = _tile(report, label, {"p_value": 0.0237}, sample_size=1)
+    assert (outcomes, "1 trade" in one.remarks[0].sentence) == (["failed", "skipped"], True)
+
+
+@pytest.mark.parametrize(
+    ("beta", "alpha_p", "figures", "reason"),
+    [
+        (0.9, 0.3, {}, "holding the market explains"),
+        (0.1, 0.01, {"sample_size": 12}, "12 trades, 30 are needed"),
+        (0.1, 0.01, {}, "nobody tested it"),
+    ],
+)
+def test_an_untested_search_in_a_sweep_is_not_laid_to_its_markets(
+    report, beta, alpha_p, figures, reason
+):
+    """What is not tested counts with a p of 1 (validation rules §3.2): its q says nothing."""
+    known = {"surrogate_p": None, "beta": beta, "alpha_p": alpha_p, "fdr_q_value": 1.0}
+    judged = judged_row(SURE | figures, known | {"p_value": 0.01, "reality_check_p": 0.01})
+    row = replace(report.configuration, gates=judged.gates, lifecycle_stage=judged.lifecycle_stage)
+    said = [remark.sentence for remark in tiles(row, explain(row))[5].remarks]
+    assert said[0].startswith(reason)
+    assert not any("markets" in sentence for sentence in said)
 
 
 def test_too_few_trades_leave_luck_unknown(report):
