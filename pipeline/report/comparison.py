@@ -13,7 +13,7 @@ import numpy as np
 from gpu_engine import Float, Int32, Int64, metrics_of
 from pipeline.config import text_hash
 from pipeline.report import theme
-from pipeline.report.figures import dates, equity_curve
+from pipeline.report.figures import dates, equity_curve, over_time
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES
@@ -321,16 +321,10 @@ def curves(comparison: Comparison) -> theme.Figure:
                 "x": dates(np.append(day[:1] - 1, day)),
                 "y": [0.0, *(equity_curve(returns) - 1.0).tolist()],
                 "line": {"color": color, "dash": dash, "width": 2},
-                "hovertemplate": f"{LETTERS[place]}: %{{y:.1%}}<extra></extra>",
+                "hovertemplate": f"{LETTERS[place]}: %{{y:,.1%}}<extra></extra>",
             }
         )
-    return theme.figure(
-        data,
-        xaxis={"title": {"text": "UTC day"}, "type": "date"},
-        yaxis={"tickformat": ".1%", "title": {"text": "net profit since the start"}},
-        hovermode="x unified",
-        showlegend=True,
-    )
+    return over_time(data, "net profit since the start", showlegend=True)
 
 
 def _gate(gate: Mapping[str, Any]) -> str:

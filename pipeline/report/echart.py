@@ -160,7 +160,7 @@ def _axis(
         made["axisLabel"] |= {"interval": 0 if every else "auto", "showMaxLabel": True}
     elif "range" in axis:
         made["min"], made["max"] = axis["range"]
-        if "tickformat" not in axis:  # its ends are no round numbers
+        if not axis.keys() & {"tickformat", "tickvals"}:  # its ends are no round numbers
             made["axisLabel"] |= {"showMinLabel": False, "showMaxLabel": False}
     elif kind != "date":
         made["scale"] = kind == "near" or (axis.get("rangemode") != "tozero" and not room)
@@ -170,7 +170,11 @@ def _axis(
         made["axisLabel"] |= {"customValues": moments, "formatter": form}
     if "dtick" in axis:
         made["minInterval"] = axis["dtick"]
-    if kind not in ("category", "date"):
+    if "tickvals" in axis:
+        made["axisTick"]["customValues"] = made["axisLabel"]["customValues"] = axis["tickvals"]
+        words = json.dumps([axis["tickvals"], axis["ticktext"]])
+        made["axisLabel"][":formatter"] = f"studioFigures.named(...{words})"
+    elif kind not in ("category", "date"):
         words = json.dumps([axis.get("tickformat", ""), axis.get("ticksuffix", "")])
         made["axisLabel"][":formatter"] = f"studioFigures.tick(...{words})"
     if title := axis.get("title", {}).get("text"):

@@ -4,7 +4,8 @@ Returns are fractions of equity and drawn in percent; days are ISO 8601 dates in
 drawn is a stored one or follows from stored ones by the formula named; nothing is simulated.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ from pipeline.validation.stages import REQUIREMENTS
 #: Of the false-discovery rate (validation rules §6).
 Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 
-_PERCENT = ".1%"
+_PERCENT = ",.1%"
+#: Beside a curve that peaks at over this many times its equity another is a flat line; and the
+#: least equity that a logarithmic axis shows.
+_DWARFED, _FLOOR = 3.0, 1e-3
+#: Labels of that axis at most.
+_TICKS = 10
 _BINS = 40
 #: Days of a band after the newest one of a paper account, and days that are too few for a line.
 AHEAD, _FEW = 30, 3
@@ -59,6 +65,63 @@ def drawdown(in_sample: DailySeries, out_of_sample: DailySeries) -> Figure:
     return _series(in_sample, out_of_sample, title, drawdown_curve, fill="tozeroy")
 
 
+def logarithmic(curves: Iterable[Float]) -> Callable[[Any], Any] | None:
+    """Return how high net profits are drawn where one curve would dwarf another; None: as they are.
+
+    The height is ``log10(1 + r)``, of an equity of `_FLOOR` at least.
+    """
+    peaks = [1.0 + np.max(each, initial=0.0, where=np.isfinite(each)) for each in curves]
+    if max(peaks, default=1.0) <= _DWARFED * min(peaks, default=1.0):
+        return None
+    return lambda profit: np.log10(np.maximum(1.0 + profit, _FLOOR))
+
+
+def over_time(traces: list[dict[str, Any]], title: str, **layout: Any) -> Figure:
+    """Return curves of net profit or drawdown over days, on an axis that ends at -100 %.
+
+    What is no number is a gap. On a logarithmic axis (`logarithmic`) ``customdata`` is the profit.
+    """
+    profits = [np.array(trace["y"], np.float64) for trace in traces]
+    height = logarithmic(profits)
+    heights = [np.round(height(profit), 5) if height else profit for profit in profits]
+    drawn = [trace | {"y": _gaps(y)} for trace, y in zip(traces, heights, strict=True)]
+    every = np.concatenate([*heights, [0.0]])
+    low, high = (float(end(every[np.isfinite(every)])) for end in (np.min, np.max))
+    axis: dict[str, Any] = {"tickformat": _PERCENT, "title": {"text": title}}
+    if height:
+        for trace, profit in zip(drawn, profits, strict=True):
+            trace["customdata"] = _gaps(profit)
+            trace["hovertemplate"] = trace["hovertemplate"].replace("%{y", "%{customdata")
+        room, places = 0.03 * (high - low), _round_equities(10.0**low, 10.0**high)
+        told = [f"{100.0 * (place - 1.0):+,.1f} %".replace(".0 %", " %") for place in places]
+        axis = {
+            "title": {"text": f"{title}, logarithmic"},
+            "range": [low - room, high + room],
+            "tickvals": np.log10(places).tolist(),
+            "ticktext": ["0 %" if one == "+0 %" else one for one in told],
+        }
+    elif 1.5 * low - 0.5 * high < -1.0:  # its round end might lie below
+        axis["range"] = [-1.0, None]
+    layout = {"xaxis": {"type": "date", "title": {"text": "UTC day"}}, **layout}
+    return figure(drawn, yaxis=axis, hovermode="x unified", **layout)
+
+
+def _gaps(values: Float) -> list[float | None]:
+    """Return numbers for a browser: None for what is none."""
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _round_equities(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times the powers of ten between two equities, or the powers alone."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), (1,)):
+        found = [digit * 10.0**power for power in powers for digit in digits]
+        found = [one for one in found if low * 0.999 <= one <= high * 1.001]
+        if len(found) <= _TICKS:
+            break
+    return found
+
+
 def _series(
     in_sample: DailySeries, out_of_sample: DailySeries, title: str, curve: Any, **line: Any
 ) -> Figure:
@@ -76,15 +139,13 @@ def _series(
             "x": dates(series.day),
             "y": curve(returns).tolist(),
             "line": {"color": color, "dash": dash, "width": width},
-            "hovertemplate": "%{x}: %{y:.1%}",
+            "hovertemplate": f"%{{x}}: %{{y:{_PERCENT}}}",
             **(line if width > 1 else {}),
         }
         for (name, color, dash, width), series, returns in drawn
         if returns is not None
     ]
-    axis = {"tickformat": _PERCENT, "title": {"text": title}}
-    day = {"type": "date", "title": {"text": "UTC day"}}
-    return figure(data, xaxis=day, yaxis=axis, hovermode="x unified")
+    return over_time(data, title)
 
 
 def _closed(series: DailySeries) -> Float | None:
@@ -118,10 +179,10 @@ def paper_equity(day: Int32, equity: Float, band: EquityBand | None) -> Figure:
         "line": {"color": OUT_OF_SAMPLE, "width": 2},
         "mode": "lines+markers" if len(day) < _FEW else "lines",
         "type": "scatter",
+        "hovertemplate": f"%{{y:{_PERCENT}}}",
     }
     traces = [] if band is None else _band(int(day[0]), len(day) + AHEAD, band)
-    axes = {"xaxis": {"type": "date"}, "yaxis": {"tickformat": _PERCENT}}
-    return figure([*traces, paper], **axes, showlegend=True)
+    return over_time([*traces, paper], "net profit since the start", showlegend=True)
 
 
 def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
@@ -140,6 +201,7 @@ def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
             "fillcolor": "rgba(134, 141, 151, 0.18)",
             "mode": "lines",
             "type": "scatter",
+            "hovertemplate": f"%{{y:{_PERCENT}}}",
             **more,
         }
         for name, curve, dash, more in lines

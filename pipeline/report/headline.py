@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpu_engine import Float
-from pipeline.report.figures import dates, equity_curve
+from pipeline.report.figures import dates, equity_curve, logarithmic
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.live import PaperAccount
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
@@ -56,6 +56,7 @@ class Sparkline(NamedTuple):
     bottom: str
     first: str
     last: str
+    logarithmic: bool
 
 
 def tiles(configuration: Configuration, explanation: Explanation) -> tuple[Tile, ...]:
@@ -201,16 +202,19 @@ def sparkline(series: DailySeries) -> Sparkline | None:
     """
     if not len(series.day):
         return None
-    curves = {"strategy": np.concatenate(([0.0], equity_curve(series.returns) - 1.0))}
-    if series.hold is not None:
-        curves["holding"] = np.concatenate(([0.0], equity_curve(series.hold) - 1.0))
-    low = min(float(curve.min()) for curve in curves.values())
-    high = max(float(curve.max()) for curve in curves.values())
-    span = high - low or 1.0
+    returns = {"strategy": series.returns, "holding": series.hold}
+    curves = {
+        name: np.nan_to_num(np.concatenate(([0.0], equity_curve(each) - 1.0)))
+        for name, each in returns.items()
+        if each is not None
+    }
+    scale = logarithmic(curves.values())
+    low, high = (float(end(np.concatenate([*curves.values()]))) for end in (np.min, np.max))
     first, last = dates(series.day[[0, -1]])
 
     def height(value: float) -> float:
-        return round(HEIGHT * (high - value) / span, 1)
+        bottom, at, top = (scale(each) if scale else each for each in (low, value, high))
+        return round(HEIGHT * float((top - at) / (top - bottom or 1.0)), 1)
 
     return Sparkline(
         lines=tuple(
@@ -222,6 +226,7 @@ def sparkline(series: DailySeries) -> Sparkline | None:
         bottom=percent(low),
         first=first,
         last=last,
+        logarithmic=scale is not None,
     )
 
 

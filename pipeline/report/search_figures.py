@@ -7,7 +7,7 @@ import numpy as np
 
 from gpu_engine import Float
 from pipeline.report.best import Best
-from pipeline.report.figures import dates, equity_curve
+from pipeline.report.figures import dates, equity_curve, over_time
 from pipeline.report.heatmap import SCORE, measure
 from pipeline.report.importance import Importance
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, figure
@@ -44,13 +44,11 @@ def equity_of_best(best: Best, again: Replay) -> Figure:
     first, last = dates(np.array([again.seen.day[0], again.seen.day[-1] + 1], np.int32))
     days = {"xref": "x", "yref": "paper", "x0": first, "x1": last, "y0": 0, "y1": 1}
     said = {"x": first, "y": 1, "xref": "x", "yref": "paper", "xanchor": "left", "yanchor": "top"}
-    return figure(
+    return over_time(
         data,
-        xaxis={"title": {"text": "day (UTC)"}, "type": "date"},
-        yaxis={"tickformat": ".0%", "title": {"text": "net profit since the part began"}},
+        "net profit since the part began",
         shapes=[{"type": "rect", **days, "fillcolor": _SEEN, "line": {"width": 0}}],
         annotations=[{"text": "in sample: days of the search", "showarrow": False, **said}],
-        hovermode="closest",
     )
 
 
@@ -81,7 +79,7 @@ def _line(name: str, line: Mapping[str, Any], parts: Sequence[tuple[Any, Float]]
         "x": x,
         "y": y,
         "line": dict(line),
-        "hovertemplate": "%{x}: %{y:.1%}",
+        "hovertemplate": "%{x}: %{y:,.1%}",
     }
 
 

@@ -10,7 +10,7 @@ from pipeline.report.echart import is_known, option
 from pipeline.report.page import fixed_figures
 from pipeline.report.performance import Excursions, excursion_figure
 from pipeline.report.spread import colour
-from pipeline.results.artifacts import NullDistribution
+from pipeline.results.artifacts import DailySeries, NullDistribution
 from pipeline.validation.sequential import live_band
 from support.backtest import make_candles
 
@@ -193,3 +193,14 @@ def test_prices_of_one_decade_have_a_plain_axis():
     )
     assert near["yAxis"][0]["type"] == "value"
     assert far["yAxis"][0]["type"] == "log"
+
+
+def test_a_logarithmic_axis_has_its_labels_in_percent():
+    day = np.arange(2, dtype=np.int32)
+    series = DailySeries(day, np.array([-0.5, 0.0]), None, np.array([9.0, 9.0]))
+    (axis,) = of(figures.equity(series, series))["yAxis"]
+    assert axis["axisLabel"]["customValues"] == axis["axisTick"]["customValues"]
+    assert axis["axisLabel"][":formatter"].startswith("studioFigures.named(...[[-0.3")
+    assert "+9,900 %" in axis["axisLabel"][":formatter"]
+    assert axis["min"] < np.log10(0.5)
+    assert axis["max"] > 2.0

@@ -222,6 +222,20 @@ def test_the_curve_begins_at_zero_and_ends_where_the_series_ends():
     assert (drawn.top, drawn.bottom) == ("+100.0 %", "-50.0 %")
     assert (drawn.first, drawn.last) == ("1970-01-01", "1970-01-02")
     assert drawn.zero == 2 * third
+    assert not drawn.logarithmic
+
+
+def test_the_small_curve_is_of_growth_where_holding_would_dwarf_it():
+    """Half is lost while holding makes a hundredfold: two powers of ten above, 0.3 below."""
+    series = DailySeries(np.array([0], np.int32), np.array([-0.5]), None, np.array([99.0]))
+    drawn = sparkline(series)
+    assert drawn.logarithmic
+    zero = HEIGHT * 2.0 / (2.0 + np.log10(2.0))
+    strategy, holding = (_ends(line.points) for line in drawn.lines)
+    assert strategy == [(0.0, pytest.approx(zero, abs=0.06)), (WIDTH, HEIGHT)]
+    assert holding == [(0.0, pytest.approx(zero, abs=0.06)), (WIDTH, 0.0)]
+    assert (drawn.top, drawn.bottom) == ("+9,900.0 %", "-50.0 %")
+    assert drawn.lines[1].name == "holding +9,900.0 %"
 
 
 def test_a_long_series_keeps_its_last_day():

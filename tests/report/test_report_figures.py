@@ -50,6 +50,54 @@ def test_equity_has_a_point_for_every_day():
     assert drawn["data"][0]["y"] == pytest.approx([0.1, -0.45])
 
 
+def held(profits, hold):
+    """Equity beside holding, each by its net profit at the end of each day."""
+    equities = [np.array([0.0, *each]) + 1.0 for each in (profits, hold)]
+    own, market = (each[1:] / np.where(each[:-1], each[:-1], 1.0) - 1.0 for each in equities)
+    series = DailySeries(np.arange(len(own), dtype=np.int32), own, None, market)
+    return figures.equity(series, series)
+
+
+def test_what_holding_would_dwarf_is_drawn_by_growth():
+    """The strategy lost half and earned it again while the market rose to 160 times its price."""
+    drawn = held([-0.5, 0.0, -0.49], [9.0, 159.0, 99.0])
+    own, market = drawn["data"][0], drawn["data"][2]
+    assert own["y"] == pytest.approx(np.log10([0.5, 1.0, 0.51]).tolist(), abs=1e-5)
+    assert market["y"] == pytest.approx(np.log10([10.0, 160.0, 100.0]).tolist(), abs=1e-5)
+    assert own["customdata"] == pytest.approx([-0.5, 0.0, -0.49])
+    assert own["hovertemplate"] == "%{x}: %{customdata:,.1%}"
+    axis = drawn["layout"]["yaxis"]
+    assert axis["title"]["text"].endswith("logarithmic")
+    places = {text: 10.0**at for text, at in zip(axis["ticktext"], axis["tickvals"], strict=True)}
+    assert places["-50 %"] == pytest.approx(0.5)
+    assert places["0 %"] == 1.0
+    assert places["+9,900 %"] == pytest.approx(100.0)
+    assert 10.0 ** axis["range"][0] < 0.5
+    assert 10.0 ** axis["range"][1] > 160.0
+
+
+def test_an_account_that_lost_all_is_cut_at_the_bottom():
+    drawn = held([-0.5, -1.0, -1.0], [9.0, 159.0, 99.0])
+    assert drawn["data"][0]["y"] == pytest.approx([np.log10(0.5), -3.0, -3.0], abs=1e-5)
+    assert drawn["data"][0]["customdata"] == [-0.5, -1.0, -1.0]
+    assert drawn["layout"]["yaxis"]["ticktext"][0] == "-99.9 %"
+
+
+def test_no_axis_of_profit_goes_below_a_total_loss():
+    deep, shallow = held([-0.8, -0.7], [0.5, 0.2]), held([-0.1, 0.2], [0.5, 0.2])
+    assert deep["layout"]["yaxis"]["range"] == [-1.0, None]
+    assert "range" not in shallow["layout"]["yaxis"]
+    assert deep["data"][0]["y"] == pytest.approx([-0.8, -0.7])
+
+
+def test_what_is_no_number_is_a_gap():
+    day, daily = np.arange(3, dtype=np.int32), np.array([0.1, np.nan, 0.1])
+    series = DailySeries(day, daily, None, np.array([0.0, 9.0, np.inf]))
+    drawn = figures.equity(series, series)["data"]
+    assert drawn[0]["y"] == [pytest.approx(np.log10(1.1), abs=1e-5), None, None]
+    assert drawn[2]["customdata"] == [0.0, 9.0, None]
+
+
 def test_the_two_series_differ_in_more_than_colour():
     series = DailySeries(np.array([0], np.int32), np.array([0.1]))
     dashes = [t["line"]["dash"] for t in figures.equity(series, series)["data"]]

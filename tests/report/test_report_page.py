@@ -48,6 +48,7 @@ def test_verdict_gates_and_caveats_are_all_there(report, text):
 def test_synthetic_candles_are_marked(text):
     assert texts(text, "p", role="note") == [SYNTHETIC]
     assert texts(text, "title")[0].startswith("SYNTHETIC ")
+    assert 'class="gates invented"' in text  # a gate that it passed is not green
 
 
 def test_the_numbers_are_the_stored_ones(report, text):

@@ -1,5 +1,6 @@
 """The page of a sweep, from markets made by hand."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from pipeline.report.echart import option
 from pipeline.report.figures import discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket
 from pipeline.report.page import sweep_page
+from pipeline.report.shell import macro
 from pipeline.report.sweep import in_figures, luck, matrix
 from pipeline.results.records import Sweep
 from pipeline.validation.pooling import MarketSeries, pooled_sentences, pooled_verdict
@@ -86,6 +88,22 @@ def test_axes_have_titles_and_a_single_bar_no_scale_of_its_own(markets):
     assert low == 0.0
     assert 1.9 < high < 2.1
     assert discoveries([only])["layout"]["xaxis"]["range"] == [0.5, 1.5]
+
+
+def test_a_cell_of_invented_candles_has_no_ground_of_its_stage(markets):
+    top = [
+        replace(m, configuration=replace(m.configuration, lifecycle_stage="MATURE"))
+        for m in markets[:3]
+    ]
+    made = [
+        replace(market, exchange="x", pair=f"{market.market}/USDT", timeframe="1h")
+        for market in (*top, markets[4])
+    ]
+    written = str(macro("matrix.jinja", "matrix", matrix(made), in_figures))
+    grounds = re.findall(r'class="(ground-\w+)"', written)
+    assert grounds == ["ground-mature", "ground-mature", "ground-done", "ground-failed"]
+    assert f'href="/configurations/{made[0].configuration.id}"' in written
+    assert "no &lt;candles&gt;" in written
 
 
 def test_the_matrix_has_a_cell_for_each_market(markets):

@@ -41,7 +41,8 @@ window.studioFigures ??= (() => {
   function number(value, spec) {
     const digits = Number(/\.(\d+)/.exec(spec)?.[1] ?? 7), comma = spec.includes(",");
     if (value === null || value === undefined || Number.isNaN(value)) return "";
-    if (spec.endsWith("%")) return `${(100 * value).toFixed(digits)} %`;
+    const fixed = { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: comma };
+    if (spec.endsWith("%")) return `${(100 * value).toLocaleString("en-US", fixed)} %`;
     if (spec.endsWith("f")) return value.toFixed(digits);
     return Number(value).toLocaleString("en-US", { maximumSignificantDigits: digits, useGrouping: comma });
   }
@@ -70,5 +71,8 @@ window.studioFigures ??= (() => {
   const tick = (format, suffix) => (value) =>
     (format ? number(value, format) : value.toLocaleString("en-US", Math.abs(value) >= 1e5 ? large : small)) + suffix;
 
-  return { rectangle, cell, tip, tick };
+  // The words of whichever place a label stands at.
+  const named = (places, words) => (value) => words[places.findIndex((place) => Math.abs(place - value) < 1e-6)] ?? "";
+
+  return { rectangle, cell, tip, tick, named };
 })();

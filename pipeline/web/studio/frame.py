@@ -20,7 +20,7 @@ from nicegui.events import GenericEventArguments
 
 from pipeline.errors import UserError
 from pipeline.report.echart import is_known, option
-from pipeline.report.shell import macro as macro
+from pipeline.report.shell import macro
 from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage

@@ -14,20 +14,17 @@ from pipeline.web.studio.frame import (
     ask,
     frame,
     in_labels,
+    part,
     refusal,
     region,
     sentence,
-    stage_badge,
     synthetic,
     table,
     text,
     warning,
 )
 
-_CURVES = (
-    "Net profit out of sample, net of all costs, marked to market every day. Every curve begins at"
-    " zero."
-)
+_CURVES = "Net profit, net of all costs, marked to market every day. Every curve begins at zero."
 
 
 async def compare_page(service: Service, request: Request) -> None:
@@ -45,7 +42,8 @@ async def compare_page(service: Service, request: Request) -> None:
             warning(f"{one} is left out: {reason}.")
         if comparison.invented is not None:
             synthetic(comparison.invented)
-        _named(comparison)
+        choice = _choice([one.configuration.id for one in comparison.candidates])
+        part("compare.jinja", "named", comparison.candidates, LETTERS, choice)
         with ui.element("ul"):
             for remark in comparison.remarks():
                 text("li", remark)
@@ -75,23 +73,6 @@ async def compare_page(service: Service, request: Request) -> None:
 def _choice(ids: Sequence[str]) -> str:
     """Return the address of the list with these ticked."""
     return f"/configurations?{urlencode({'ticked': ','.join(ids)}, safe=',')}"
-
-
-def _named(comparison: Comparison) -> None:
-    """List what is compared, each with the way to do without it."""
-    ids = [one.configuration.id for one in comparison.candidates]
-    with ui.element("ul").classes("jobs"):
-        for letter, one in zip(LETTERS, comparison.candidates, strict=False):
-            row = one.configuration
-            with ui.element("li").classes("line"):
-                text("b", letter)
-                stage_badge(row.lifecycle_stage, row.synthetic)
-                ui.link(f"{one.market} · {row.strategy}", f"/configurations/{row.id}")
-                text("span", row.id, "soft")
-                if len(ids) > LEAST:
-                    rest = urlencode([("id", other) for other in ids if other != row.id])
-                    ui.link(f"without {letter}", f"/compare?{rest}")
-    ui.link("Choose others", _choice(ids))
 
 
 def _section(

@@ -15,8 +15,8 @@ from pipeline.web.studio.frame import (
     Theme,
     ask,
     frame,
-    macro,
     markup,
+    part,
     refusal,
     region,
     script,
@@ -69,7 +69,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
             for said in await ask(lambda: search.evidence):
                 sentence(said)
             with region("Parameters over the windows"):
-                markup(macro("sections.jinja", "spread"))
+                part("sections.jinja", "spread")
                 theme.place("spread", await ask(lambda: search.over_windows))
         again = await ask(service.searches.replayed, search)
         if table.is_deleted:  # the reader has left the page
@@ -87,33 +87,16 @@ async def search_page(service: Service, configuration_id: str) -> None:
 
 
 def _show_equity(theme: Theme, search: SearchView, again: Replay) -> None:
-    with ui.element("section"):
-        text("h2", "Equity of the best ten")
-        with region("Equity of the best ten"):
-            theme.drawing(
-                equity_of_best(search.best, again),
-                "Net profit day by day, marked to market, beside holding the market. The days of"
-                " the search are shaded; on each part every line begins at zero, with no position.",
-                "figure tall broad",
-            )
+    part("search.jinja", "equity")
+    theme.place("best-equity", equity_of_best(search.best, again))
 
 
 def _show_lines(theme: Theme, search: SearchView, again: Replay | None) -> None:
     if not len(search.best.rows):
         return
-    with ui.element("section"):
-        text("h2", "What the best have in common")
-        sentence(
-            "Each line is one of the best combinations. Where lines meet, the best agree; where"
-            " they fill an axis, that parameter hardly matters to them. Drag along an axis to keep"
-            " the lines that pass there."
-        )
-        with region("Parallel coordinates"):
-            theme.drawing(
-                parallel_coordinates(search.best, again, search.scores.axes, search.objective),
-                "The best combinations over their parameters, in the order of the grid.",
-                "figure tall broad",
-            )
+    part("search.jinja", "lines")
+    drawn = parallel_coordinates(search.best, again, search.scores.axes, search.objective)
+    theme.place("best-lines", drawn)
 
 
 def _best(search: SearchView) -> tuple[ui.element, ui.html]:

@@ -70,11 +70,6 @@ _LISTED = (
 )
 #: Markets of a sweep that the list names.
 _NAMED = 4
-_DISCOVERIES = (
-    "Deciding p-values in order (1 where a gate of VALIDATION other than the number of trades"
-    " failed, so that the search was not repeated on surrogates, or where nothing was found); all"
-    f" up to the last one below the line of q = {Q_LIMIT:g} are discoveries"
-)
 
 
 async def sweeps_page(service: Service) -> None:
@@ -204,9 +199,9 @@ class SweepPage:
         if any(market.configuration is not None for market in markets):
             with self._figures:
                 text("h2", "Against each other and against luck")
-                drawn, said = sharpe_ratios(markets), "Sharpe ratio out of sample"
-                self._theme.drawing(drawn, said, props="id=sharpe")
-                self._theme.drawing(discoveries(markets), _DISCOVERIES, props="id=discoveries")
+                part("swept.jinja", "figures", Q_LIMIT)
+                self._theme.place("sharpe", sharpe_ratios(markets))
+                self._theme.place("discoveries", discoveries(markets))
 
     def _lay_out(self) -> None:
         """Show the table in the order asked for; that of the sweep at first."""
