@@ -338,21 +338,25 @@ def escaped(text: str) -> str:
 def find_markets(names: Sequence[str]) -> list[Market]:
     """Return markets by name or by their one word, none twice.
 
+    A word stands for the file that says the same: a sweep that counts a market as two tests is
+    easier on both (validation rules §3.2).
+
     Raises
     ------
     UserError
         When one of them is none; it names those that are.
     """
-    every = dict(markets())
+    every, chosen = dict(markets()), dict[str, Market]()
     for name in names:
         if is_market_word(name):
-            every[name] = market(name)
+            name = _with_a_file(name)
         elif name not in every:
             raise UserError(
                 f"markets: {name} is no market; allowed are {', '.join(every)}, or"
                 f" EXCHANGE:SYMBOL:TIMEFRAME such as {EXAMPLES}.{suggestion(name, every)}"
             )
-    return [every[name] for name in dict.fromkeys(names)]
+        chosen[name] = every[name] if name in every else market(name)
+    return list(chosen.values())
 
 
 def product(

@@ -62,6 +62,7 @@ class Tries(Tables):
 
 
 def _try(row: Row[Any]) -> Try:
-    *read, config, provenance = row
+    values: list[Any] = list(row)
+    *read, config, provenance = values
     search = None if provenance is None else search_of(provenance)
     return Try(*read, dict(config).get("data") or {}, search)

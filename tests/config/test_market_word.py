@@ -94,3 +94,9 @@ def test_a_client_may_name_it():
     assert (market.exchange, market.pair, market.timeframe) == ("okx", "DOGE/USDT:USDT", "30m")
     with pytest.raises(UserError, match="Did you mean 'okx'"):
         find_markets(["okex:DOGE/USDT:USDT:30m"])
+
+
+def test_a_word_and_the_file_that_says_the_same_are_one_market():
+    """As two tests of a sweep they would be easier on both."""
+    twice = find_markets(["binance:BTC/USDT:15m", "eth_binance_4h", "btc_binance_15m"])
+    assert [market.name for market in twice] == ["btc_binance_15m", "eth_binance_4h"]
