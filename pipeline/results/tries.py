@@ -62,7 +62,6 @@ class Tries(Tables):
 
 
 def _try(row: Row[Any]) -> Try:
-    values: list[Any] = list(row)
-    *read, config, provenance = values
+    *read, config, provenance = list[Any](row)
     search = None if provenance is None else search_of(provenance)
-    return Try(*read, dict(config).get("data") or {}, search)
+    return Try(*[*read, dict(config).get("data") or {}, search])
