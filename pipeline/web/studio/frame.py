@@ -38,6 +38,10 @@ _PAGES = (
 )
 
 
+#: Quasar's own green and light blue are too bright for the white words of a message.
+COLOURS = {"primary": "#1f5fae", "positive": "#17704f", "info": "#1f5fae"}
+
+
 @contextmanager
 def frame(
     title: str, here: str, *, headed: bool = True, notice: str | None = None
@@ -58,7 +62,7 @@ def frame(
     reader.forget_unopened()
     ui.page_title(f"{title} · Strategy Studio")
     ui.run_javascript("document.documentElement.classList.add('ready')")  # once it is connected
-    ui.colors(primary="#1f5fae")
+    ui.colors(**COLOURS)
     for package, style in (("pipeline.report", "page.css"), ("pipeline.web.studio", "studio.css")):
         ui.add_css((files(package) / style).read_text("utf-8"))
     theme = Theme()

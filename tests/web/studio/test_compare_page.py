@@ -32,6 +32,8 @@ def test_two_are_ticked_sorted_and_compared(watched):
     link = page.get_by_role("link", name="CSV")
     until(lambda: "sort=oos_sharpe_ratio" in (link.get_attribute("href") or ""))
     saved = link.get_attribute("href")
+    named = page.get_by_role("link", name="JSON").get_attribute("download")
+    assert named == "stored-configurations.json"
     assert page.request.get(f"{person.address}{saved}").text().startswith("id,strategy,")
     assert f"ticked={','.join(ids)}" in page.url  # their rows may be on another page now
     page.get_by_text("2 of at most 6 ticked").wait_for()

@@ -1,6 +1,7 @@
 """The controls of the training form: what they read is what a request takes."""
 
 import re
+from importlib.resources import files
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.config.data import QualityConfig
+from pipeline.report.spread import WHITE, luminance
 from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
 from pipeline.web.service.estimates import _is_unfit
@@ -25,7 +27,7 @@ from pipeline.web.service.requests import (
     WalkForward,
 )
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
-from pipeline.web.studio.frame import linked
+from pipeline.web.studio.frame import COLOURS, linked
 from pipeline.web.studio.widgets.estimate import is_worth_it, taken
 from pipeline.web.studio.widgets.form import (
     Fields,
@@ -43,6 +45,8 @@ from pipeline.web.studio.widgets.form import (
 )
 from pipeline.web.studio.widgets.mistakes import _LABELS
 
+_QUASAR = (files("nicegui") / "static/quasar.unimportant.css").read_text("utf-8")
+
 
 def test_the_address_of_a_job_in_a_refusal_is_a_link_and_nothing_else_is():
     at = f"/jobs/{'0a' * 16}"
@@ -50,6 +54,21 @@ def test_the_address_of_a_job_in_a_refusal_is_a_link_and_nothing_else_is():
     assert said.count(f'<a href="{at}">{at}</a>') == 2
     assert "&lt;b&gt;" in said
     assert linked("No address, as in /jobs/LIST.") == "No address, as in /jobs/LIST."
+
+
+@pytest.mark.parametrize(
+    ("kind", "ink"),
+    [("positive", WHITE), ("negative", WHITE), ("info", WHITE), ("warning", "#1d1d1d")],
+)
+def test_every_message_of_the_corner_can_be_read(kind, ink):
+    """Quasar writes in white, of a warning alone in its dark."""
+    default = _QUASAR.split(f"--q-{kind}:")[1].strip()[:7]
+
+    def light(colour):
+        return luminance(tuple(bytes.fromhex(colour[1:]))) + 0.05
+
+    low, high = sorted((light(COLOURS.get(kind, default)), light(ink)))
+    assert high / low >= 4.5
 
 
 def _schema(model, name):

@@ -166,6 +166,8 @@ def test_a_sweep_shows_every_market_in_its_figures(watched):
     page = person.open("/sweeps")
     page.locator("tbody tr", has_text="random").get_by_role("link").first.click()
     page.get_by_text("completed: 3 of 3 markets ended").wait_for()
+    named = page.get_by_role("link", name="JSON").get_attribute("download")
+    assert named == f"sweep_{page.url.rpartition('/')[2]}-markets.json"
     page.locator("#discoveries svg").first.wait_for()
     page.locator("#sharpe svg text", has_text="SOL/USDT").first.wait_for()
     drawn = page.locator("#sharpe svg text").all_text_contents()

@@ -104,7 +104,9 @@ class Configurations:
             self._chosen_said = text("span", "", "soft").props("role=status")
             text("span", "Save this list:", "soft")
             self._exports = [
-                ui.link(form.upper(), "").props(f"download data-form={form}")
+                ui.link(form.upper(), "").props(
+                    f"download=stored-configurations.{form} data-form={form}"
+                )
                 for form in ("csv", "json", "parquet")
             ]
         self._table = region("Configurations").classes("widest")

@@ -158,7 +158,7 @@ class SweepPage:
             text("span", saved, "soft")
             for form in ("csv", "json", "parquet"):
                 address = f"/api/sweeps/{sweep_id}/markets?format={form}"
-                ui.link(form.upper(), address).props("download")
+                ui.link(form.upper(), address).props(f"download=sweep_{sweep_id}-markets.{form}")
         self._table = region("Markets").classes("widest")
         self._figures = ui.element("div")
         self._pooled = ui.element("div")
