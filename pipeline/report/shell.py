@@ -7,6 +7,7 @@ not name: a page that is opened from a disk is held to what was written.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
@@ -71,8 +72,12 @@ def render(template: str, title: str, figures: Mapping[str, Any], **content: Any
 
 def macro(template: str, name: str, *given: Any) -> Markup:
     """Return the part of a page that a macro makes, in which every text is escaped."""
-    made: Markup = getattr(TEMPLATES.get_template(template).module, name)(*given)
-    return made
+    return Markup(bound(getattr(TEMPLATES.get_template(template).module, name)(*given)))
+
+
+def bound(said: str) -> str:
+    """Bind each number to the percent sign behind it: a page ends no line between the two."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", said)
 
 
 def embedded(value: Any) -> Markup:

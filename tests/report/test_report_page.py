@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.market_data.timeframe import utc
 from pipeline.report.headline import sentence
-from pipeline.report.page import page, payload
+from pipeline.report.page import head, page, payload
 from pipeline.report.shell import embedded, plotly_js
 from pipeline.results.records import ConfigurationEvent
 from pipeline.validation.wording import SYNTHETIC, percent
@@ -43,6 +43,12 @@ def test_verdict_gates_and_caveats_are_all_there(report, text):
     told = [*explanation.moves, *explanation.facts, *explanation.caveats]
     assert items[len(explanation.gates) :] == told
     assert f"{explanation.badge}, size 0" in texts(text, "span", **{"class": "badge"})
+
+
+def test_no_line_ends_between_a_number_and_its_percent_sign(report):
+    written = str(head(report))
+    assert written.count("\u00a0%") >= 4
+    assert re.search(r"\d %", written) is None
 
 
 def test_synthetic_candles_are_marked(text):

@@ -20,7 +20,7 @@ from nicegui.events import GenericEventArguments
 
 from pipeline.errors import UserError
 from pipeline.report.echart import is_known, option
-from pipeline.report.shell import macro
+from pipeline.report.shell import bound, macro
 from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
@@ -90,9 +90,16 @@ def script(name: str) -> str:
     return f"<script>{(files('pipeline.web.studio') / name).read_text('utf-8')}</script>"
 
 
+class _Text(TextElement):
+    """Holds a text, in which no line ends before a percent sign."""
+
+    def _text_to_model_text(self, text: str) -> None:
+        super()._text_to_model_text(bound(text))
+
+
 def text(tag: str, content: str, style: str = "") -> TextElement:
     """Add an element that holds text, never markup."""
-    return TextElement(tag=tag, text=content).classes(style)
+    return _Text(tag=tag, text=content).classes(style)
 
 
 def sentence(content: str, style: str = "") -> TextElement:
