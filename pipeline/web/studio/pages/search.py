@@ -6,13 +6,11 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.errors import ConflictError, UserError
 from pipeline.report.best import best_markup, days_sentences
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates
-from pipeline.review.replay import Replay
 from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.searched import SearchView
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
-    Theme,
     ask,
     frame,
     markup,
@@ -77,26 +75,17 @@ async def search_page(service: Service, configuration_id: str) -> None:
         with days.clear() or days:
             for said in days_sentences(again):
                 text("li", said)
+        replay = None if isinstance(again, str) else again
         with figures:
-            if isinstance(again, str):
-                _show_lines(theme, search, None)
-            else:
-                table.content = best_markup(search.best, again)
-                _show_equity(theme, search, again)
-                _show_lines(theme, search, again)
-
-
-def _show_equity(theme: Theme, search: SearchView, again: Replay) -> None:
-    part("search.jinja", "equity")
-    theme.place("best-equity", equity_of_best(search.best, again))
-
-
-def _show_lines(theme: Theme, search: SearchView, again: Replay | None) -> None:
-    if not len(search.best.rows):
-        return
-    part("search.jinja", "lines")
-    drawn = parallel_coordinates(search.best, again, search.scores.axes, search.objective)
-    theme.place("best-lines", drawn)
+            if replay is not None:
+                table.content = best_markup(search.best, replay)
+                part("search.jinja", "equity")
+                theme.place("best-equity", equity_of_best(search.best, replay))
+            if len(search.best.rows):
+                part("search.jinja", "lines")
+                axes, objective = search.scores.axes, search.objective
+                drawn = parallel_coordinates(search.best, replay, axes, objective)
+                theme.place("best-lines", drawn)
 
 
 def _best(search: SearchView) -> tuple[ui.element, ui.html]:
