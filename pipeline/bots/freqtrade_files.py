@@ -6,33 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Template
+
 from pipeline.bots.plan import Plan
 from pipeline.errors import UserError
 from pipeline.market_data.store.atomic_files import replace_text
 
-_STRATEGY = '''"""{plan.configuration_id}: {market} in freqtrade.
-
-{size}
-
-Written by scripts/export, to be written anew when the configuration or sweep-trainer changes. The
-numbers are in {name}.plan.json, the rules in the package sweep-trainer, which must be installed
-beside freqtrade (docs/freqtrade.md there).
-"""
-
-from pathlib import Path
-
-from pipeline.bots.freqtrade_strategy import ConfigurationStrategy
-
-
-class {name}(ConfigurationStrategy):
-    """Trades {plan.pair} alone."""
-
-    plan_file = Path(__file__).with_name("{name}.plan.json")
-    timeframe = "{plan.timeframe}"
-    can_short = {can_short}
-    startup_candle_count = {plan.startup_candles}
-    max_open_trades = 1
-'''
+_STRATEGY = Template(
+    Path(__file__).with_name("strategy.jinja").read_text("utf-8"), keep_trailing_newline=True
+)
 
 
 def write_files(plan: Plan, folder: Path) -> list[Path]:
@@ -47,7 +29,7 @@ def write_files(plan: Plan, folder: Path) -> list[Path]:
     texts = {
         f"{name}.plan.json": plan.to_json(),
         f"{name}.config.json": json.dumps(settings(plan), indent=2) + "\n",
-        f"{name}.py": _STRATEGY.format(
+        f"{name}.py": _STRATEGY.render(
             plan=plan,
             name=name,
             market=f"{plan.exchange}:{plan.pair}:{plan.timeframe}",

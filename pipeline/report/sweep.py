@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.report.figures import Q_LIMIT
 from pipeline.report.loading import SweptMarket
 from pipeline.results.records import SweepView
@@ -62,7 +62,8 @@ class Matrix(NamedTuple):
 
 def matrix(markets: Sequence[SweptMarket]) -> Matrix:
     """Lay out the markets of a sweep by what they are, in its order."""
-    timeframes = sorted({market.timeframe for market in markets}, key=timeframe_ms)
+    found = {market.timeframe for market in markets}  # an edited one is none: it comes last
+    timeframes = sorted(found, key=lambda one: (one not in TIMEFRAMES, TIMEFRAMES.get(one, 0), one))
     several = len({market.strategy for market in markets}) > 1
     cells: dict[str, dict[str, SweptMarket]] = {}
     for market in markets:

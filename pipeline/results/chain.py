@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, cast, func, select, update
 from sqlalchemy.orm import Session, load_only
 
 from pipeline.errors import ConflictError
@@ -173,6 +173,26 @@ def stage_of(session: Session, configuration_id: str) -> Stage | None:
                 said = to_stage if to_stage in STAGES else None
                 return stages.get(digests["lifecycle_stage"], said)
     return None
+
+
+def written(
+    session: Session, ids: Sequence[str], names: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """Read the digests of columns as the newest events have them that wrote these, by id.
+
+    Enough to show a column as it was stored where `compare` would read whole documents; of what
+    cannot be read there is none.
+    """
+    link, found = ConfigurationEventRow, dict[str, dict[str, str]]()
+    query = select(link.configuration_id, cast(link.digests, Text))
+    for start in range(0, len(ids), BATCH):
+        batch = query.where(link.configuration_id.in_(ids[start : start + BATCH]))
+        for identity, text in session.execute(batch.order_by(link.number)):
+            with suppress(*UNREADABLE):
+                digests = json.loads(text)
+                kept = {name: digests[name] for name in names if name in digests}
+                found.setdefault(identity, {}).update(kept)
+    return found
 
 
 def _add(

@@ -44,6 +44,8 @@ FOLLOWED = "followed"
 MarketStatus = Literal["pending", "running", "done", "failed", "skipped", "cancelled"]
 
 MARKET_STATUSES: tuple[MarketStatus, ...] = get_args(MarketStatus)
+#: What stands in place of a stage, or of a state, of a row that something else has edited.
+ALTERED = "not as it was stored"
 
 
 JobEventKind = Literal["status", "progress", "note", "result"]

@@ -139,19 +139,28 @@ class SweepRows(Tables):
     ) -> dict[str, list[tuple[str, records.MarketStatus, str | None]]]:
         """Read of every market of sweeps what it is, its status and its stage, by sweep.
 
-        The stage is None where nothing is stored, and says SYNTHETIC of invented candles.
+        The stage is None where nothing is stored, and says SYNTHETIC of invented candles. Of what
+        was stored with another stage, or is gone, it is `records.ALTERED`.
         """
         row, stored = SweepMarketRow, TrainedConfiguration
-        job = TrainingJob
+        job, columns = TrainingJob, (stored.lifecycle_stage, stored.synthetic)
         name = (job.exchange + ":" + job.pair + ":" + job.timeframe).label("market")
-        query = select(row.sweep_id, name, row.status, stored.lifecycle_stage, stored.synthetic)
+        query = select(row.sweep_id, name, row.status, row.configuration_id, *columns)
         query = query.join(job, job.id == row.job_id)
         query = query.outerjoin(stored, stored.id == row.configuration_id)
         query = query.where(row.sweep_id.in_(sweep_ids)).order_by(row.sweep_id, row.position)
         found: dict[str, list[tuple[str, records.MarketStatus, str | None]]] = {}
         with self._sessions() as session:
-            for sweep_id, market, status, stage, synthetic in session.execute(query):
-                named = None if stage is None else marked(stage, synthetic)
+            rows = session.execute(query).all()
+            ids = [one.configuration_id for one in rows if one.configuration_id]
+            names = [column.name for column in columns]
+            digests = chain.written(session, ids, names)
+            for sweep_id, market, status, identity, stage, synthetic in rows:
+                named = None
+                if identity is not None:
+                    same = dict(zip(names, map(chain.digest, (stage, synthetic)), strict=True))
+                    whole = stage is not None and digests.get(identity) == same
+                    named = marked(stage, synthetic) if whole else records.ALTERED
                 found.setdefault(sweep_id, []).append((market, status, named))
         return found
 

@@ -119,6 +119,8 @@ def test_the_matrix_has_a_cell_for_each_market(markets):
         ("binance:BTC/USDT", [asked[1], asked[0]]),
         ("binance:ETH/USDT", [None, asked[2]]),
     ]
+    edited = matrix([replace(asked[0], timeframe="banana"), *asked[1:]])
+    assert edited.timeframes[-1] == "banana"
     several = matrix([*asked, replace(asked[0], strategy="T")])
     assert [name for name, _ in several.rows] == [
         "binance:BTC/USDT · S",

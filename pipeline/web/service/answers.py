@@ -227,7 +227,7 @@ class ListedSweep(records.SweepView):
     """A sweep and what came of it so far.
 
     ``markets`` is their number, ``statuses`` counts them by status, ``stages`` what they stored by
-    stage; invented candles say SYNTHETIC there.
+    stage; invented candles say SYNTHETIC there, and what was edited "not as it was stored".
     """
 
     markets: int

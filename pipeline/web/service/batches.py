@@ -64,8 +64,11 @@ class BatchService(SweepService):
         try:
             return self._sweep_row(one.id) if one.is_sweep else self._job_row(one.id)
         except UserError as error:
-            what = "Sweep" if one.is_sweep else "Job"
-            return BatchView(one.id, one.is_sweep, f"{what} {one.id}", "damaged", error=str(error))
+            why = str(error)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            why = "What it was told is not as it was stored."
+        what = "Sweep" if one.is_sweep else "Job"
+        return BatchView(one.id, one.is_sweep, f"{what} {one.id}", "damaged", error=why)
 
     def queue_left(self) -> str:
         """Say how long all that waits and runs takes still, by the jobs that have ended.

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.errors import ConflictError
 from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.results.ownership import UnknownIdError
-from pipeline.results.records import Sweep, SweepMarket, SweepMarketView, SweepView
+from pipeline.results.records import ALTERED, Sweep, SweepMarket, SweepMarketView, SweepView
 from pipeline.results.sweeps import QUEUE, SweepTakenError
 from pipeline.web.service.answers import (
     ListedSweep,
@@ -17,7 +17,7 @@ from pipeline.web.service.answers import (
     SweepProgress,
     SweepReport,
 )
-from pipeline.web.service.jobs import JobService, known
+from pipeline.web.service.jobs import JobService, known, naming
 from pipeline.web.service.progress import progress_of
 
 
@@ -107,13 +107,14 @@ class SweepService(JobService):
         sweep, rows = self.sweep(sweep_id)
         ids = [row.configuration_id for row in rows if row.configuration_id]
         checked = {one.id: one for one in self.repository.checks.listed(ids)}
-        markets = swept_markets(
-            rows, lambda identity: checked[identity].configuration, self.repository.jobs.read
-        )
+        with naming("training_jobs", f"a market of sweep {sweep_id}"):
+            markets = swept_markets(
+                rows, lambda identity: checked[identity].configuration, self.repository.jobs.read
+            )
         for place, row in enumerate(rows):
             found = checked.get(row.configuration_id or "")
             if found is not None and found.objections:
                 why = f"{found.id}: {'; '.join(found.objections)}"
-                change: dict[str, Any] = {"status": "not as it was stored", "error": why}
+                change: dict[str, Any] = {"status": ALTERED, "error": why}
                 markets[place] = replace(markets[place], configuration=None, **change)
         return sweep, markets

@@ -18,7 +18,7 @@ from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.report.echart import is_known, option
 from pipeline.report.shell import bound, macro
 from pipeline.report.theme import Figure, template
@@ -121,11 +121,21 @@ def inside(selector: str) -> ui.teleport:
     return teleport
 
 
-def refusal(error: Exception, no_id: str, back: str, path: str, status: int = 404) -> None:
-    """Say what is not at this address, with a way back; ``no_id`` says it of what is no id."""
-    ui.status_code(status)
+def refusal(
+    error: Exception, no_id: str, back: str, path: str, status: int = 404, what: str = ""
+) -> bool:
+    """Say what is not at this address, with a way back; ``no_id`` says it of what is no id.
+
+    What is stored and is not what was stored is no fault of the address: the status is 200, and the
+    answer True. A heading says which of both it is of ``what``.
+    """
+    stored = isinstance(error, ConflictError)
+    if what:
+        text("h1", f"A {what} that cannot be read" if stored else f"No such {what}")
+    ui.status_code(200 if stored and status == 404 else status)
     warning(str(error) if isinstance(error, UserError) else no_id)
     ui.link(back, path)
+    return stored
 
 
 def markup(inner: Markup, tag: str = "div") -> ui.html:

@@ -12,6 +12,8 @@ from pipeline.results.sweeps import MarketSpec
 from support.runs import Finished
 from support.stored import sql
 
+_BACK = "lifecycle_stage = 'MATURE', synthetic = 0 WHERE id = :id"
+
 
 @pytest.fixture
 def service(trained_service):
@@ -139,3 +141,16 @@ def test_a_sweep_does_not_show_what_was_edited(client, service, stored, tmp_path
     assert (market["stage"], market["net_profit"]) == ("", None)
     assert market["status"] == "not as it was stored"
     assert identity in market["error"]
+
+    def stages():
+        (listed,) = client.get("/api/sweeps").json()["sweeps"]
+        return listed["stages"]
+
+    assert stages() == {"MATURE": 1}
+    for change in ("lifecycle_stage = 'PAPER'", "synthetic = 1"):
+        statement = f"UPDATE trained_configurations SET {change} WHERE id = :id"
+        sql(Finished(0, "", "", tmp_path), statement, id=identity)
+        assert stages() == {"not as it was stored": 1}
+        sql(Finished(0, "", "", tmp_path), f"{statement[:34]}{_BACK}", id=identity)
+    sql(Finished(0, "", "", tmp_path), "UPDATE configuration_events SET digests = '{'")
+    assert stages() == {"not as it was stored": 1}

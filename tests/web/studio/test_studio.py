@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from sqlalchemy import text
 
+from pipeline.results.database import open_database
 from support.narrow import cut_off, on_a_phone
 from support.parameters import DEPTH, VOLUME
 
@@ -160,6 +162,34 @@ def test_what_is_not_there_is_a_sentence_and_a_404(watched, path, said):
     answer = page.goto(f"{reader.address}{path}")
     assert answer.status == 404
     page.get_by_text(said).wait_for()
+
+
+def test_what_was_edited_is_said_on_a_page_with_the_rest(watched, folder):
+    reader = watched()
+    with open_database(f"sqlite:///{folder}/var/trainings.db") as repository:
+        (sweep_id,) = repository.sweeps.ids(1)
+        job = repository.jobs.read(repository.sweeps.markets(sweep_id)[0].job_id)
+        own, sweep = f"/jobs/{job.id}", f"/sweeps/{sweep_id}"
+
+        def said(table, column, value, stored, *paths):
+            write = text(f"UPDATE {table} SET {column} = :value WHERE id = :id")
+            identity = job.id if table == "training_jobs" else sweep_id
+            with repository.engine.begin() as connection:
+                connection.execute(write, {"value": value, "id": identity})
+            answers = [reader.page.request.get(f"{reader.address}{path}") for path in paths]
+            with repository.engine.begin() as connection:
+                connection.execute(write, {"value": stored, "id": identity})
+            assert {answer.status for answer in answers} == {200}
+            return answers[0].text()
+
+        told = json.dumps(job.config)
+        for value, word in (("{}", "not what was stored"), ('{"data": 5}', "cannot be read")):
+            assert word in said("training_jobs", "config", value, told, sweep, own, "/jobs")
+        assert "not as it was stored" in said("training_jobs", "config", "{}", told, own)
+        edited = said("training_jobs", "timeframe", "banana", job.timeframe, sweep, own, "/sweeps")
+        assert "not what was stored" in edited
+        strategy = repository.sweeps.sweep(sweep_id).strategy
+        assert "was changed by" in said("sweeps", "strategy", "another", strategy, sweep)
 
 
 @pytest.mark.parametrize("path", ["/api", "/apis", "/api//x", "/api/nope"])

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import ConflictError, UserError
+from pipeline.errors import UserError
 from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
@@ -42,10 +42,11 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         try:
             sight = await ask(service.sight, _ID.validate_python(configuration_id))
         except (UserError, ValidationError) as error:
-            stored, no_id = isinstance(error, ConflictError), "That is no id of a configuration."
-            text("h1", "A configuration that cannot be read" if stored else "No such configuration")
-            refusal(error, no_id, "All configurations", "/configurations", 200 if stored else 404)
-            if stored:  # it is there all the same, and can be switched off
+            no_id, back = (
+                "That is no id of a configuration.",
+                ("All configurations", "/configurations"),
+            )
+            if refusal(error, no_id, *back, what="configuration"):  # it can be switched off
                 Activation(service, configuration_id, lambda: asyncio.sleep(0), active=True)
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))

@@ -28,7 +28,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.widgets.again import address_of_all
+from pipeline.web.studio.widgets.again import link_again
 
 #: Seconds between two looks at the database and at the server's health, and batches a page.
 EVERY, HEALTH_EVERY, SHOWN = 0.5, 5.0, 25
@@ -75,7 +75,7 @@ async def job_page(service: Service, job_id: str) -> None:
             card = JobCard(service, job_id)
         await card.show(job)
         with ui.element("p").classes("line"):
-            ui.link("Again with changes", _again(row, [row], markets))
+            _again(row, [row], markets)
             for sweep_id in await ask(service.repository.sweeps.of_job, job_id):
                 ui.link("Its sweep", f"/sweeps/{sweep_id}")
             ui.link("All jobs", "/jobs")
@@ -206,8 +206,7 @@ class BatchRow:
             with ui.element("td"), ui.element("div").classes("deeds"):
                 self._verdict = ui.link("Verdict", "")
                 if view.first is not None:
-                    again = _again(view.first, view.jobs, markets)
-                    ui.link("Again with changes", again)
+                    _again(view.first, view.jobs, markets)
                 self._cancel = self._button("Cancel", self._end)
                 self._restart = self._button("Restart", lambda: service.restart(view.id))
             for cell, column in zip(self._row, _COLUMNS, strict=True):
@@ -270,9 +269,8 @@ def _listed(view: BatchView) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _again(first: Job, jobs: Sequence[JobSummary], markets: Sequence[Market]) -> str:
-    asked = ((job.exchange, job.pair, job.timeframe) for job in jobs)
-    return address_of_all(first, asked, markets)
+def _again(first: Job, jobs: Sequence[JobSummary], markets: Sequence[Market]) -> None:
+    link_again(first, ((job.exchange, job.pair, job.timeframe) for job in jobs), markets)
 
 
 class JobCard:

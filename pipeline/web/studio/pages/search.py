@@ -3,7 +3,7 @@
 from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import ConflictError, UserError
+from pipeline.errors import UserError
 from pipeline.report.best import best_markup, days_sentences
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates
 from pipeline.validation.wording import marked, market_name
@@ -34,10 +34,11 @@ async def search_page(service: Service, configuration_id: str) -> None:
         try:
             configuration = await ask(service.configuration, _ID.validate_python(configuration_id))
         except (UserError, ValidationError) as error:
-            text("h1", "No such configuration")
-            no_id = "That is no id of a configuration."
-            status = 409 if isinstance(error, ConflictError) else 404
-            refusal(error, no_id, "All configurations", "/configurations", status)
+            no_id, back = (
+                "That is no id of a configuration.",
+                ("All configurations", "/configurations"),
+            )
+            refusal(error, no_id, *back, what="configuration")
             return
         name = marked(f"Search of {configuration.id}", configuration.synthetic)
         ui.page_title(f"{name} · Strategy Studio")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -37,7 +38,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.widgets.again import address_of_all
+from pipeline.web.studio.widgets.again import link_again
 
 #: Seconds between two looks at a sweep that runs.
 EVERY = 1.0
@@ -121,7 +122,7 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
             return
         first = await ask(service.repository.jobs.read, markets[0].job_id)
         asked = [(one.exchange, one.pair, one.timeframe) for one in markets]
-        again = address_of_all(first, asked, (await ask(composing.choices)).markets)
+        again = partial(link_again, first, asked, (await ask(composing.choices)).markets)
         page = SweepPage(service, theme, sweep.id, again)
         page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))
@@ -140,7 +141,9 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
 class SweepPage:
     """What a sweep came to, its markets by pair and timeframe, its figures, and all columns."""
 
-    def __init__(self, service: Service, theme: Theme, sweep_id: str, again: str) -> None:
+    def __init__(
+        self, service: Service, theme: Theme, sweep_id: str, again: Callable[[], None]
+    ) -> None:
         self._service, self._theme, self._id = service, theme, sweep_id
         self._by, self._descending = "", True
         self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
@@ -149,7 +152,7 @@ class SweepPage:
         self._bar = ui.linear_progress(show_value=False, size="0.6rem")
         with ui.element("div").classes("line"):
             self._cancel = ui.button("Cancel what is left", on_click=self._end).props("outline")
-            ui.link("Again with changes", again)
+            again()
         text("h2", "Markets by timeframe")
         self._matrix = ui.element("div").classes("matrix")
         text("h2", "All figures")

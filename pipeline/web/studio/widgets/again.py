@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from nicegui import ui
+
 from pipeline.config import catalogue
 from pipeline.results.records import Job
 from pipeline.validation.wording import setting
@@ -25,6 +27,19 @@ _CHOSEN = {"optimizer": ("name", "method"), "validation": ("method", "validation
 
 _BOXES = ("exchange", "pair", "timeframe")
 _REST = ("space", "objective", "selection", "min_trades", "seed")
+
+
+def link_again(
+    first: Job, asked: Iterable[tuple[str, str, str]], markets: Sequence[catalogue.Market]
+) -> None:
+    """Link to the form as `address_of_all` fills it in; say so where that cannot be read."""
+    try:
+        address = address_of_all(first, asked, markets)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        why = f"What job {first.id} was told is not as it was stored: it is not asked for again."
+        ui.label(why).classes("wrong")
+    else:
+        ui.link("Again with changes", address)
 
 
 def address_of(job: Job, named: bool) -> str:
