@@ -25,23 +25,7 @@ from pipeline.strategies.registry import BUILT_IN
 USAGE = "usage: scripts/new-strategy NAME [FOLDER]"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
-TEST = '''\
-"""Hold {name}.py against the contract of every strategy."""
-
-from pathlib import Path
-
-import pytest
-
-from pipeline.strategies.registry import load_strategy, locate
-from pipeline.studies.contract import CHECKS
-
-FILE = Path(__file__).with_name("{name}.py")
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_it_keeps_the_contract(check):
-    assert list(check(load_strategy(*locate(str(FILE))))) == []
-'''
+TEST = Path(__file__).parent / "strategies" / "contract_test.jinja"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if file.exists():
             raise UserError(f"{file} exists, and nothing is overwritten: choose another name.")
     template = Path(__file__).parent / "strategies" / "template.py"
-    text = template.read_text("utf-8")
-    _write({path: text.replace("MY_STRATEGY", name.upper()), test: TEST.format(name=name)})
+    text = template.read_text("utf-8").replace("MY_STRATEGY", name.upper())
+    _write({path: text, test: TEST.read_text("utf-8").replace("{{ name }}", name)})
     print(printable(f"Wrote {path}: a breakout of a channel; change what it trades."))
     root = Path(__file__).resolve().parents[1]
     python, train = map(_from_here, (Path(sys.executable), root / "scripts" / "train"))

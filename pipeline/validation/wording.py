@@ -1,9 +1,11 @@
 """Write verdicts and figures in the words that every command shares."""
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.validation.stages import LEVEL, Gate, Stage, is_watched
@@ -175,26 +177,7 @@ def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:
 
 
 #: What each statistic says, in the order of a table.
-MEANINGS = {
-    "p_value": "how often luck alone earns as much: days out of sample against a Sharpe ratio of 0",
-    "z_score": "the same, in standard deviations",
-    "reality_check_p": "how often the best of luck is as good as the best of all combinations",
-    "surrogate_p": "how often the same search finds as good a best 1 % on candles without an edge",
-    "beta": "part of the market's daily return that a full position shared",
-    "alpha": "return a year, not compounded, that holding the market does not explain",
-    "alpha_p": "how often holding the market, with luck, earns as much: alpha against none",
-    "excess_net_profit": "net profit less that of buying and holding, in percentage points",
-    "time_in_market": "share of the time with a position",
-    "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
-    "pbo": "probability that the best in sample is below the median out of sample",
-    "p_oos_loss": "share of the splits in which it loses there; read both together",
-    "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
-    "stability_score": "share of the winner's neighbours with a positive score",
-    "monte_carlo_var": "loss over 30 days that 95 % of drift-free paths stay within",
-    "monte_carlo_drawdown": "drawdown over 30 days that as many stay within",
-    "ambiguous_exit_share": "trades whose exit bar touched stop and target",
-    "net_profit_target_first": "out-of-sample net profit had the target come first",
-}
+MEANINGS: dict[str, str] = json.loads(Path(__file__).with_name("meanings.json").read_text("utf-8"))
 
 
 def marked(text: str, synthetic: bool) -> str:
