@@ -16,7 +16,7 @@ from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, in_short
 from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.sources import GENERATORS, file_candles, within_history
+from pipeline.market_data.sources import GENERATORS, compare_exchanges, file_candles, within_history
 from pipeline.market_data.store.beginning import empty_beginning
 from pipeline.market_data.store.store import candle_path, read_without_lock
 from pipeline.market_data.timeframe import timeframe_ms
@@ -131,6 +131,8 @@ def _between(raw: RawCandles, span: Span) -> RawCandles:
 
 def _regular(raw: RawCandles, config: TrainConfig, source: str) -> tuple[Candles, str]:
     candles, report = make_regular(raw, config.market.timeframe, source)
+    if isinstance(config.data, CcxtData):
+        report = compare_exchanges(report, raw, config.market, config.data)
     limits = config.data.quality.model_dump()
     return candles, in_short(report, QualityLimits(**limits), most=len(limits))
 

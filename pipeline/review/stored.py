@@ -154,11 +154,18 @@ def trained_span(configuration: Configuration) -> tuple[datetime, datetime]:
 
 
 def pinned(data: Data, configuration: Configuration) -> Data:
-    """Return ``data`` cut to the trained span: a file may have grown, a year's end moves on."""
+    """Return ``data`` cut to the trained span: a file may have grown, a year's end moves on.
+
+    What other exchanges say was asked at the training: candles of theirs that came later take
+    nothing from a configuration, whose own are told by their hash.
+    """
     if isinstance(data, SyntheticData):
         return data
     since, until = trained_span(configuration)
-    return data.model_copy(update={"since": since, "until": until, "history": None})
+    alone = dict.fromkeys(("median_disagreement", "largest_disagreement"))
+    quality = data.quality.model_copy(update=alone)
+    span = {"since": since, "until": until, "history": None}
+    return data.model_copy(update={**span, "quality": quality})
 
 
 def open_ended(data: Data, configuration: Configuration) -> Data:

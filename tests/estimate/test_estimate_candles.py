@@ -22,9 +22,9 @@ def in_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def stored(folder, exchange, pair, timeframe, days, first=FIRST):
+def stored(folder, exchange, pair, timeframe, days, first=FIRST, seed=1):
     """Put ``days`` of invented candles into the store."""
-    rows = synthetic_candles(days, timeframe, seed=1, first_ms=first)
+    rows = synthetic_candles(days, timeframe, seed, first_ms=first)
     path = candle_path(Path(folder, "var/candles"), exchange, pair, timeframe)
     with locked(path):
         save(path, EMPTY.overlay(rows, [(first, first + days * DAY_MS)]), "test")
@@ -103,3 +103,5 @@ def test_candles_that_a_run_would_refuse_say_so(in_folder, configured):
     assert candles_at_hand(configured(*words)).quality == "ok"
     strict = configured(*words, "data.quality.largest_volume_change=1")
     assert candles_at_hand(strict).quality.startswith("largest_volume_change ")
+    stored(in_folder, "kraken", "BTC/USDT", "1h", 30, seed=2)  # a run holds them against these
+    assert candles_at_hand(configured(*words)).quality.startswith("median_disagreement ")

@@ -72,6 +72,17 @@ def test_generated_candles_are_joined_and_many_are_kept_until_the_page_is_left(
     assert charts._held is None
 
 
+def test_candles_of_another_exchange_that_came_later_take_nothing_from_it(stored, monkeypatch):
+    """A training refuses candles that others contradict; what was trained has its own."""
+    service, folder = stored
+    before = load_here(service, folder, monkeypatch)
+    raw = synthetic_candles(30, "1h", 4, first_ms=FIRST)
+    other = candle_path(folder / "var/candles", "kraken", "BTC/USDT", "1h")
+    save(other, EMPTY.overlay(raw, [(FIRST, FIRST + 30 * DAY)]), "a test")
+    assert load_here(service, folder, monkeypatch).sha256 == before.sha256
+    shutil.rmtree(other)
+
+
 def test_stored_candles_are_read_and_not_kept(stored, monkeypatch):
     service, folder = stored
     monkeypatch.chdir(folder)

@@ -162,7 +162,7 @@ def _quality(report: QualityReport | None, measured: str | None) -> None:
     when = "" if measured is None else f", measured {measured[:16].replace('T', ' ')} UTC"
     short = in_labels(in_short(report, QualityLimits(), most=13))
     said = "within the limits of a training" if short == "ok" else f"a training refuses: {short}"
-    sentence(f"Quality: {said}{when}.")
+    sentence(f"Quality: {said}{when}. Only a training holds it against other exchanges, too.")
     _, columns, rows = as_table(report)
     with region("Quality"):
         text_table("Held against the default limits of a training", columns, rows)
