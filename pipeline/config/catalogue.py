@@ -336,10 +336,7 @@ def escaped(text: str) -> str:
 
 
 def find_markets(names: Sequence[str]) -> list[Market]:
-    """Return markets by name or by their one word, none twice.
-
-    A word stands for the file that says the same: a sweep that counts a market as two tests is
-    easier on both (validation rules §3.2).
+    """Return markets by name or by one word, none twice: a word stands for a file that says it.
 
     Raises
     ------

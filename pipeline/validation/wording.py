@@ -160,18 +160,18 @@ def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:
     """Name a stage with whether it beats luck, and with what it was not held against.
 
     ``DISCOVERY (beats luck: not known yet, too few trades)``, ``MATURE (beats luck: yes; not
-    tested: other markets, fill rate, adverse selection)``. Only live trading knows the last two; of
+    asked: other markets, fill rate, adverse selection)``. Only live trading knows the last two; of
     what is not traded in full nobody asks for them. DECAY rests on none of it.
     """
     if stage == "DECAY":
         return marked(stage, synthetic)
     judged = list(gates)
-    luck, untested = beats_luck(stage, judged), []
+    luck, skipped = beats_luck(stage, judged), []
     if stage in ("VALIDATION", "MATURE"):
         names = {"fdr_q_value": "other markets"} | _LIVE
         unknown = {gate.name for gate in judged if gate.value is None}
-        untested = [label for name, label in names.items() if name in unknown]
-    beside = f"; not tested: {', '.join(untested)}" if untested else ""
+        skipped = [label for name, label in names.items() if name in unknown]
+    beside = f"; not asked: {', '.join(skipped)}" if skipped else ""
     why = "" if luck.answer == "yes" else f", {luck.kind or luck.reason}"
     return f"{marked(stage, synthetic)} (beats luck: {luck.answer}{why}{beside})"
 

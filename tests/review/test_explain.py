@@ -17,7 +17,7 @@ def test_a_training_is_explained(fading):
     lines = finished.out.splitlines()
     assert lines[:3] == [
         f"{identity}, binance:BTC/USDT:15m",
-        "VALIDATION (beats luck: not known yet, a stricter test is not made; not tested: other"
+        "VALIDATION (beats luck: not known yet, a stricter test is not made; not asked: other"
         " markets, fill rate, adverse selection), size 0.5: it earned out of sample, and whether it"
         " beats luck is not known yet: a stricter test is not made. It earned more than holding the"
         " market.",

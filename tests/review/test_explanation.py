@@ -46,7 +46,7 @@ def caveat(words, **statistics):
     return found
 
 
-LIVE = "not tested: other markets, fill rate, adverse selection"
+LIVE = "not asked: other markets, fill rate, adverse selection"
 SURE = (
     "it earned out of sample and beats luck: luck finds a combination as good in only 20 of 1,000"
     " cases."
@@ -62,7 +62,7 @@ LOST = "it lost on days that no search had seen: trade nothing."
         ({}, f"MATURE (beats luck: yes; {LIVE}), size 1", SURE),
         (
             {"reality_check_p": 0.2, "fill_rate": 0.9},
-            "VALIDATION (beats luck: not known yet, a stricter test is not passed; not tested:"
+            "VALIDATION (beats luck: not known yet, a stricter test is not passed; not asked:"
             " other markets, adverse selection), size 0.5",
             f"{UNSURE}: luck finds a combination as good in 200 of 1,000 cases, under 50 are"
             " needed.",
@@ -302,7 +302,7 @@ def test_adverse_selection_is_told_as_what_it_is():
         [reported(6, adverse_selection_score=0.45), reported(7, fill_rate=0.9)],
     )
     assert found.verdict == (
-        "VALIDATION (beats luck: yes; not tested: other markets, fill rate), size 0.5: it earned"
+        "VALIDATION (beats luck: yes; not asked: other markets, fill rate), size 0.5: it earned"
         " out"
         " of sample and beats luck, but prices went against its live orders. Live orders keep it"
         " there: adverse selection score (live orders, reported on"

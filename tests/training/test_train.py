@@ -51,7 +51,7 @@ def test_the_demo_year_ends_with_a_verdict(demo):
     assert demo.status == 0
     assert demo.out.startswith("SYNTHETIC candles: nothing below says anything about a market.\n")
     stage = demo.result["lifecycle_stage"]
-    unknown = "not tested: other markets, fill rate, adverse selection"
+    unknown = "not asked: other markets, fill rate, adverse selection"
     assert re.search(
         rf"\nStage: SYNTHETIC {stage} \(beats luck: .+; {unknown}\), size 0: ", demo.out
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from urllib.parse import urlencode
 
+import numpy as np
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
@@ -92,14 +93,14 @@ class ImportForm:
                     ("stored", "Import, and keep the stored candles where they differ"),
                     ("imported", "Import, and overwrite the stored candles that differ"),
                 ):
-                    ui.button(label, on_click=partial(self._send, write="true", truth=truth)).props(
-                        "outline"
-                    )
+                    send = partial(self._send, write="true", truth=truth)
+                    ui.button(label, on_click=send).props("outline")
             elif answer.new:
-                label = f"Import {plural(answer.new, 'candle')}"
-                ui.button(label, on_click=partial(self._send, write="true"), color=None).classes(
-                    "primary"
+                label, send = (
+                    f"Import {plural(answer.new, 'candle')}",
+                    partial(self._send, write="true"),
                 )
+                ui.button(label, on_click=send, color=None).classes("primary")
 
 
 def in_words(answer: ImportAnswer) -> str:
@@ -125,5 +126,5 @@ def in_words(answer: ImportAnswer) -> str:
 
 
 def _difference(row: Difference) -> tuple[str, ...]:
-    values = (f"{value:.10g}" for value in (row.stored, row.imported))
+    values = (np.format_float_positional(value, trim="-") for value in (row.stored, row.imported))
     return f"{row.bar:%Y-%m-%d %H:%M}", row.figure, *values
