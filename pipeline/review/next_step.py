@@ -65,14 +65,13 @@ def _by_stage(configuration: Configuration, events: Sequence[ConfigurationEvent]
     if stage in ("VALIDATION", "MATURE"):
         if size == 0.0:  # of rules before version 3
             return Step("train", "Train the market anew: by today's rules it has no size.")
-        share = "the full size" if size == 1.0 else "half of the full size"
+        half = "half of the full size at most: stricter tests are not passed"
+        share = half if size < 1.0 else "the full size at most"
         due = next((event.at + MONTH for event in events if event.kind == FOLLOWED), None)
         if due is not None and due <= utc_now():
-            return Step("trade", f"Trade {share} at most, as long as it stays in its band on Live.")
+            return Step("trade", f"As long as it stays in its band on Live, trade {share}.")
         until = "for a month" if due is None else f"until {due:%Y-%m-%d}"
-        return Step(
-            "watch", f"Watch it on paper {until}. If it stays in its band, trade {share} at most."
-        )
+        return Step("watch", f"Watch it on paper {until}. If it stays in its band, trade {share}.")
     return _of_weak_evidence(configuration, events)
 
 

@@ -22,7 +22,7 @@ def test_a_training_is_explained(fading):
         " beats luck is not known yet: a stricter test is not made. It earned more than holding the"
         " market.",
         "Next: Watch it on paper for a month. If it stays in its band, trade half of the full size"
-        " at most.",
+        " at most: stricter tests are not passed.",
     ]
     assert "- number of trades out of sample is 31, at least 30 is needed: passed" in lines
     assert [line for line in lines if line and not line.startswith("- ")][3:] == [
