@@ -93,7 +93,7 @@ class Trades:
         sentence("With the chart in focus ← and → walk through the trades.", "soft screen")
         sentence(
             "▲ long, ▼ short, at the entry. A whole line that ends in a disc gained, a dotted one"
-            " that ends in a cross lost; prices are after slippage. By “end”: its days ended there.",
+            " that ends in a cross lost; prices are after slippage. “end”: its days ended there.",
             "soft",
         )
         self._region = region("Trades out of sample")
