@@ -95,7 +95,7 @@ def over_time(traces: list[dict[str, Any]], title: str, **layout: Any) -> Figure
         room, places = 0.03 * (high - low), _round_equities(10.0**low, 10.0**high)
         told = [f"{100.0 * (place - 1.0):+,.1f} %".replace(".0 %", " %") for place in places]
         axis = {
-            "title": {"text": f"{title}, logarithmic"},
+            "title": {"text": f"{title.partition(',')[0]}, logarithmic"},
             "range": [low - room, high + room],
             "tickvals": np.log10(places).tolist(),
             "ticktext": ["0 %" if one == "+0 %" else one for one in told],

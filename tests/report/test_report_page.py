@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.market_data.timeframe import utc
 from pipeline.report.headline import sentence
-from pipeline.report.page import head, page, payload
+from pipeline.report.page import head, page, payload, sections
 from pipeline.report.shell import embedded, plotly_js
 from pipeline.results.records import ConfigurationEvent
 from pipeline.validation.wording import SYNTHETIC, percent
@@ -49,6 +49,16 @@ def test_no_line_ends_between_a_number_and_its_percent_sign(report):
     written = str(head(report))
     assert written.count("\u00a0%") >= 4
     assert re.search(r"\d %", written) is None
+
+
+@pytest.mark.parametrize(("count", "folded"), [(12, False), (13, True)])
+def test_a_long_table_of_windows_is_folded(report, count, folded):
+    windows = [report.artifacts.windows[0]] * count
+    long = replace(report, artifacts=replace(report.artifacts, windows=windows))
+    (written,) = (one.inner for one in sections(long) if one.name == "windows")
+    assert texts(written, "summary") == (["Every window's winner: 13 rows"] if folded else [])
+    assert texts(written, "caption") == ([] if folded else ["Every window's winner"])
+    assert len(texts(written, "th", scope="row")) == count
 
 
 def test_synthetic_candles_are_marked(text):

@@ -61,3 +61,24 @@ def test_every_page_can_be_read(watched, scheme, width, tmp_path):
         found[path] = poor(page) + cut_off(page)
     assert {path: faults for path, faults in found.items() if faults} == {}
     assert (reader.errors, reader.elsewhere) == ([], [])
+
+
+def test_lists_fit_a_desk_and_pairs_need_no_labels_on_a_phone(watched):
+    """Every column of a list is seen at 1440 px; a name and its value stand side by side."""
+    reader = watched(viewport={"width": 1440, "height": 900})
+    page, pages = reader.page, pages_of(reader, reader.page)
+    for path in pages:
+        if path == "/configurations" or path.endswith("/search") or path.startswith("/sweeps/"):
+            page.goto(f"{reader.address}{path}")
+            wait_for(page, pages[path])
+            beyond = "[...document.querySelectorAll('.widest, .sortable')].map"
+            beyond += "(one => one.scrollWidth - one.clientWidth)"
+            assert page.evaluate(beyond) == [0], path
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(reader.address + next(path for path in pages if path.startswith("/candles/")))
+    row = page.get_by_role("region", name="Quality").locator("tbody tr").first
+    name, value = row.locator("th").bounding_box(), row.locator("td").bounding_box()
+    assert name["y"] == value["y"]
+    assert name["x"] + name["width"] <= value["x"]
+    label = "one => getComputedStyle(one, '::before').content"
+    assert row.locator("td").evaluate(label) == "none"
