@@ -1,8 +1,9 @@
 """Show what was asked for together: how far it is, what it was told, how long the rest takes."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.config import text_hash
@@ -74,9 +75,9 @@ class BatchService(SweepService):
         """Say how long all that waits and runs takes still, by the jobs that have ended.
 
         The mean of the jobs of its own sweep that have ended, else of the newest of all, times what
-        is left of each, divided among the jobs that run at a time.
+        is left of each, divided among the jobs that run at a time; never less than a row says.
         """
-        usual, left = self.repository.batches.seconds(), 0.0
+        usual, left, longest = self.repository.batches.seconds(), 0.0, 0.0
         for one in self.repository.batches.unfinished():
             jobs = self._jobs_of(one)
             if not (todo := sum(1.0 - share(job) for job in jobs)):
@@ -85,10 +86,12 @@ class BatchService(SweepService):
             known = [seconds for seconds in own if seconds is not None] or usual
             if not known:
                 return "How long it takes is known when the first job has ended."
-            left += sum(known) / len(known) * todo
+            row = self._row_left(one)
+            left, longest = left + max(sum(known) / len(known) * todo, row), max(longest, row)
         if left == 0.0:
             return ""
-        return f"About {duration(left / self.settings.concurrent)} left for all of it."
+        most = max(left / self.settings.concurrent, longest)
+        return f"About {duration(most)} left for all of it."
 
     def cancel_all(self) -> int:
         """Cancel all that waits and runs; return how many jobs these were."""
@@ -99,6 +102,14 @@ class BatchService(SweepService):
                     self.cancel(job.id)
                     ended += 1
         return ended
+
+    def _row_left(self, one: Batch) -> float:
+        """Return the seconds left of a batch, or of its stage, that its row says; 0 where none."""
+        with suppress(UserError):  # damaged: its row says so
+            if one.is_sweep:
+                return self.progress(self.repository.sweeps.whole(one.id)).seconds_left or 0.0
+            return self.job(one.id).seconds_left or 0.0
+        return 0.0
 
     def _jobs_of(self, one: Batch) -> Sequence[JobSummary]:
         if one.is_sweep:
@@ -127,6 +138,7 @@ class BatchService(SweepService):
         jobs = self.repository.sweeps.jobs_of(sweep_id)
         progress = self.progress(sweep)
         first = self.repository.jobs.read(jobs[0].id)
+        markets, strategies = {job.market for job in jobs}, {job.strategy: job for job in jobs}
         running = [job for job in jobs if job.status == "running"]
         waits = sweep.status == "running" and not running and progress.ended == 0
         said = progress.ends(str(progress.total)).removesuffix(" ended")
@@ -139,12 +151,13 @@ class BatchService(SweepService):
         return BatchView(
             id=sweep_id,
             is_sweep=True,
-            title=f"Sweep of {plural(len(jobs), marked('market', first.synthetic))}",
+            title=f"Sweep of {plural(len(markets), marked('market', first.synthetic))}"
+            + (f" with {len(strategies)} strategies" if len(strategies) > 1 else ""),
             status="pending" if waits else progress.state(sweep.status),
             said=said,
             progress=progress.progress,
             jobs=jobs,
-            **_request(first) | {"asked": sweep.created_at},
+            **_request(first, ", ".join(strategies)) | {"asked": sweep.created_at},
         )
 
 
@@ -172,11 +185,11 @@ def _progress(job: JobView) -> str:
     return "" if seconds is None else f"took {duration(seconds)}"
 
 
-def _request(job: Job) -> dict[str, Any]:
-    """Return what a job was told: method, windows and seed, its days, and when it was asked for."""
+def _request(job: Job, strategies: str = "") -> dict[str, Any]:
+    """Return what a job, or one of a sweep of ``strategies``, was told, and when."""
     config = job.config
     return {
-        "settings": _settings(job.strategy, config),
+        "settings": _settings(strategies or job.strategy, config),
         "period": _period(config.get("data") or {}),
         "seed": job.seed,
         "asked": job.created_at,
@@ -192,15 +205,19 @@ def _settings(strategy: str, config: Mapping[str, Any]) -> str:
     days = {name: validation.get(name) for name in ("train", "gap", "test")}
     spans = ", ".join(f"{name} {count:g}" for name, count in days.items() if count is not None)
     digest = text_hash((config.get("strategy") or {}).get("text"))
-    own = f" {digest[:8]}" if digest else ""
+    own = f" {digest[:8]}" if digest and "," not in strategy else ""
     windows = str(validation.get("method")).replace("_", " ")
     return f"{strategy}{own}, {searched}, {windows}: {spans} days"
 
 
 def _period(data: Mapping[str, Any]) -> str:
-    since, until = (str(data[n])[:10] if data.get(n) else "" for n in ("since", "until"))
+    """``2023-01-01 to 2023-12-30``, the last day included."""
+    since, until = (
+        datetime.fromisoformat(data[n]) if data.get(n) else None for n in ("since", "until")
+    )
     if since or until:
-        return f"{since or data.get('history') or 'all'} to {until or 'now'}"
+        last = f"{until - timedelta(milliseconds=1):%Y-%m-%d}" if until else "now"
+        return f"{f'{since:%Y-%m-%d}' if since else data.get('history') or 'all'} to {last}"
     if data.get("days"):
         return f"{data['days']} days"
     return str(data.get("history") or (data.get("path") and "a file") or "-")

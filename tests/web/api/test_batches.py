@@ -11,6 +11,7 @@ from pipeline.results.records import utc_now
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import TrainingRequest
+from pipeline.web.studio.pages.jobs import _listed
 from pipeline.web.studio.widgets.again import address_of_all
 
 SMALL = {
@@ -42,7 +43,8 @@ def finish(repository, job_id, seconds=None):
 def again(view):
     """The words of the address that fills the form in as a batch was asked for."""
     asked = [(job.exchange, job.pair, job.timeframe) for job in view.jobs]
-    return dict(parse_qsl(address_of_all(view.first, asked, composing.choices().markets)[2:]))
+    address = address_of_all(view.first, asked, [""], composing.choices().markets)
+    return dict(parse_qsl(address[2:]))
 
 
 @pytest.fixture
@@ -98,6 +100,40 @@ def test_time_left_is_reckoned_from_jobs_that_ended(service, asked):
     assert service.queue_left() == "About 70 s left for all of it."  # its own take 30 s, others 20
     service.cancel_all()
     assert service.queue_left() == ""
+
+
+def test_no_total_is_below_what_a_row_says(service):
+    finish(service.repository, start(service, "demo").job_ids[0], 6.0)
+    (job_id,) = start(service, "demo", seed=1).job_ids
+    service.repository.jobs.take(job_id)
+    service.repository.jobs.progress(job_id, 0.1, "surrogates", done=10, total=350, rate=10.0)
+    row = service.batch(service.batches(None, 1, 0)[0])
+    assert row.said.endswith("about 34 s left in this stage")
+    assert service.queue_left() == "About 34 s left for all of it."
+
+
+def test_a_sweep_of_strategies_names_each_and_no_market_twice(service, repository):
+    ids = start(service, "demo", "demo_null").job_ids
+    with repository.session() as session, session.begin():
+        row = update(TrainingJob).where(TrainingJob.id == ids[1])
+        session.execute(row.values(market="synthetic:DEMO/USDT:5m", strategy="donchian_breakout"))
+    view = service.batch(service.batches(None, 1, 0)[0])
+    assert view.title == "Sweep of 1 SYNTHETIC market with 2 strategies"
+    assert view.settings.startswith("liquidity_sweep, donchian_breakout, random 5, ")
+    assert _listed(view) == "synthetic:DEMO/USDT:5m"
+
+
+@pytest.mark.parametrize(
+    ("history", "period"),
+    [
+        ({"since": "2023-01-01", "until": "2023-12-31"}, "2023-01-01 to 2023-12-30"),
+        ({"since": "2023-01-01"}, "2023-01-01 to now"),
+        ({"length": "1y", "until": "2023-03-01"}, "1y to 2023-02-28"),
+    ],
+)
+def test_days_are_shown_with_the_last_one(service, history, period):
+    start(service, "btc_binance_1h", history=history)
+    assert service.batch(service.batches(None, 1, 0)[0]).period == period
 
 
 def test_before_any_job_has_ended_nobody_knows(service):

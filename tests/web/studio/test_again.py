@@ -1,5 +1,6 @@
 """The address that fills the form in as a job was asked for, and mistakes in the form's words."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -7,26 +8,42 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.market_data.store.inventory import StoredMarket
+from pipeline.report.shell import macro
 from pipeline.results.database import open_database
+from pipeline.web.service import composing
 from pipeline.web.service.requests import History, TrainingRequest, WalkForward
 from pipeline.web.studio.pages.candle_market import training_address
-from pipeline.web.studio.widgets.again import address_of
+from pipeline.web.studio.widgets.again import address_of_all
 from pipeline.web.studio.widgets.form import _from_word, _plain, label, written
 from pipeline.web.studio.widgets.mistakes import in_labels, mark
 from support.serving import service_over
 
 
-@pytest.fixture
-def asked(tmp_path):
-    """The words of the address of a job that a request makes."""
+def words_of(job, **changes):
+    """The words of the address that asks for a job again, its data changed."""
+    changed = replace(job, config=job.config | {"data": job.config["data"] | changes})
+    market = (job.exchange, job.pair, job.timeframe)
+    address = address_of_all(changed, [market], [job.strategy], composing.choices().markets)
+    return dict(parse_qsl(address[2:]))
 
-    def words(named=True, **request):
+
+@pytest.fixture
+def job(tmp_path):
+    """The job that a request makes."""
+
+    def made(**request):
         with service_over(tmp_path) as service:
             (job_id,) = service.start_training(TrainingRequest(**request)).job_ids
             with open_database(service.settings.storage.url) as repository:
-                return dict(parse_qsl(address_of(repository.jobs.read(job_id), named)[2:]))
+                return repository.jobs.read(job_id)
 
-    return words
+    return made
+
+
+@pytest.fixture
+def asked(job):
+    """The words of the address of a job that a request makes."""
+    return lambda **request: words_of(job(**request))
 
 
 def test_an_address_says_what_was_asked_for(asked):
@@ -62,9 +79,41 @@ def test_an_address_says_what_was_asked_for(asked):
 
 
 def test_a_market_without_boxes_is_one_word(asked):
-    words = asked(named=False, markets=["binance:DOGE/USDT:1h"], history={"days": 400})
+    words = asked(markets=["binance:DOGE/USDT:1h"], history={"days": 400})
     assert words["more"] == "binance:DOGE/USDT:1h"
     assert "exchange" not in words
+
+
+def test_candles_that_the_form_cannot_take_have_no_market_and_it_says_so(job):
+    real, demo = job(markets=["btc_binance_1h"]), job(markets=["demo"])
+    for one, changes, lacks in (
+        (real, {}, None),
+        (real, {"source": "file", "path": "candles.csv"}, "file"),
+        (real, {"surrogate": {"kind": "permuted", "seed": 0}}, "candles"),
+        (real, {"source": "synthetic"}, "candles"),
+        (demo, {"days": 90}, None),
+        (demo, {"seed": 5}, "candles"),
+        (demo, {"plant": None}, "candles"),
+        (replace(demo, timeframe="1h"), {}, "candles"),
+    ):
+        words = words_of(one, **changes)
+        assert words.get("lacks") == lacks, changes
+        assert ("pair" in words, "more" in words) == (lacks is None, False)
+    said = {
+        lacks: macro("train.jinja", "left_out", lacks, []) for lacks in ("file", "candles", None)
+    }
+    assert ("data=file" in said["file"], "data.surrogate" in said["candles"]) == (True, True)
+    assert said[None].strip() == ""
+
+
+def test_of_several_strategies_all_are_named(job):
+    asked = [("synthetic", "DEMO/USDT", "5m")] * 2
+    names = ["liquidity_sweep", "donchian_breakout"]
+    address = address_of_all(job(markets=["demo"]), asked, names, composing.choices().markets)
+    words = dict(parse_qsl(address[2:]))
+    assert (words["pair"], words["strategy"]) == ("DEMO/USDT", "liquidity_sweep")
+    said = macro("train.jinja", "left_out", None, words["strategies"].split(","))
+    assert "2 strategies: liquidity_sweep, donchian_breakout." in said
 
 
 @pytest.mark.parametrize(("value", "word"), [(1e6, "1000000"), (0.05, "0.05"), (True, "true")])

@@ -1,6 +1,7 @@
 """The controls of the training form: what they read is what a request takes."""
 
 import re
+from datetime import UTC, datetime
 from importlib.resources import files
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.config.data import QualityConfig
+from pipeline.report.shell import macro
 from pipeline.report.spread import WHITE, luminance
 from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
@@ -201,6 +203,22 @@ def test_the_time_of_a_start_has_the_surrogates_as_its_bound(concurrent, searche
         **rest,
     )
     assert taken(answer) == said
+
+
+def test_an_estimate_shows_each_market_with_what_a_start_fetches():
+    day = datetime(2024, 1, 1, tzinfo=UTC)
+    numbers = {"combinations": 12_000, "windows": 1, "evaluations": 24_000, "bars": 8_760}
+    one = MarketEstimate(
+        market="btc_binance_1h", name="binance:BTC/USDT:1h", memory_bytes=3_000_000, **numbers
+    )
+    other = one.model_copy(update={"name": "no:NO/NO:1h", "refused": "x", "stored": (day, day)})
+    rows = [(one, "3 s", "", "", ""), (other, "cannot", "a <b>", "Stored. ", "/candles?fetch=x")]
+    answer = SimpleNamespace(backend="numba", **numbers | {"memory_bytes": 3_000_000})
+    shown = macro("train.jinja", "estimate", answer, "About 3 s", "1 market", ["careful"], rows)
+    assert "in 1 window and at the end: 24,000 evaluations on 8,760 bars, 3 MB." in shown
+    assert shown.count("<details>") == 2
+    assert (shown.count("/candles?fetch=x"), shown.count("a &lt;b&gt;")) == (1, 1)
+    assert shown.count('role="alert">careful<') == 1
 
 
 @pytest.mark.parametrize(

@@ -264,13 +264,14 @@ def _listed(view: BatchView) -> str:
     """Name the first markets of a sweep, and the id of a job."""
     if not view.is_sweep:
         return view.id
-    names = [job.market for job in view.jobs]
+    names = list(dict.fromkeys(job.market for job in view.jobs))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 
 
 def _again(first: Job, jobs: Sequence[JobSummary], markets: Sequence[Market]) -> None:
-    link_again(first, ((job.exchange, job.pair, job.timeframe) for job in jobs), markets)
+    asked = ((job.exchange, job.pair, job.timeframe) for job in jobs)
+    link_again(first, asked, (job.strategy for job in jobs), markets)
 
 
 class JobCard:

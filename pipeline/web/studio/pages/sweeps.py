@@ -122,7 +122,8 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
             return
         first = await ask(service.repository.jobs.read, markets[0].job_id)
         asked = [(one.exchange, one.pair, one.timeframe) for one in markets]
-        again = partial(link_again, first, asked, (await ask(composing.choices)).markets)
+        of_conf = (await ask(composing.choices)).markets
+        again = partial(link_again, first, asked, sweep.strategy.split(", "), of_conf)
         page = SweepPage(service, theme, sweep.id, again)
         page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))

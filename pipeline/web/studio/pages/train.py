@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.web.service import composing, requests
 from pipeline.web.service.answers import Choices, StrategyChoice
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, frame, in_labels, sentence, text
+from pipeline.web.studio.frame import ask, frame, in_labels, part, sentence, text
 from pipeline.web.studio.pages.jobs import health
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError, mark
@@ -40,6 +40,8 @@ async def training_page(service: Service, request: Request) -> None:
         strategy = await ask(composing.strategy_choice, choices.strategies[0])
     with frame("Train", "/", notice=service.read_only):
         health(service)
+        strategies = [one for one in words.get("strategies", "").split(",") if one.isidentifier()]
+        part("train.jinja", "left_out", words.get("lacks"), strategies)
         with ui.element("div").classes("beside"):
             TrainingForm(service, choices, strategy).take(words)
 
@@ -51,6 +53,7 @@ class TrainingForm:
         self._service = service
         self._request_count, self._turn = 0, asyncio.Lock()
         self._address: dict[str, str] = {}
+        self._left_out: dict[str, str] = {}
         with ui.element("form").props('onsubmit="return false"').classes("form"):
             with _part("Strategy"):
                 self._strategy = ui.select(
@@ -121,11 +124,11 @@ class TrainingForm:
 
     def words(self) -> dict[str, str]:
         """Return what is not as the form begins, as its address has it."""
-        words = self._markets.words()
+        words = self._left_out | self._markets.words()
         if self._strategy.value != self._strategy.options[0]:
             words["strategy"] = self._strategy.value
-        for part in (self._method, self._validation):
-            words |= part.words()
+        for choice in (self._method, self._validation):
+            words |= choice.words()
         for fields in self._fields():
             words |= fields.words()
         lines = {} if self._grids is None else self._grids.words()
@@ -133,8 +136,8 @@ class TrainingForm:
 
     def take(self, words: Mapping[str, str]) -> None:
         """Show what an address says."""
-        for part in (self._method, self._validation):
-            part.take(words)
+        for choice in (self._method, self._validation):
+            choice.take(words)
         for fields in self._fields():
             fields.take(words)
         if self._grids is not None:
@@ -142,6 +145,7 @@ class TrainingForm:
             lines = {n: word for n, word in words.items() if n.startswith(_PARAMETER)}
             self._grids.take({n.removeprefix(_PARAMETER): word for n, word in lines.items()})
         self._markets.take(words)
+        self._left_out = {name: words[name] for name in ("lacks", "strategies") if name in words}
         self._address = self.words()
 
     def request(self) -> requests.TrainingRequest:

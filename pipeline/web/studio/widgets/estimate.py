@@ -9,7 +9,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from pipeline.validation.wording import duration, plural
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
-from pipeline.web.studio.frame import in_labels, linked, markup, sentence, text, warning
+from pipeline.web.studio.frame import in_labels, linked, markup, part, text
 
 #: Why nothing can be started.
 _IDLE = (
@@ -60,24 +60,14 @@ class Estimate:
         takes = taken(answer)
         self._brief.set_text(off or takes)
         self._body.clear()
+        warnings = [*map(in_labels, answer.warnings), *(one.sentence for one in answer.earlier)]
+        rows = [
+            (one, _short(one), in_labels(one.refused or ""), _at_hand(one), _candles(one))
+            for one in answer.markets
+        ]
+        at_a_time = plural(answer.concurrent, "market")
         with self._body:
-            sentence(f"{takes}, {plural(answer.concurrent, 'market')} at a time", "figure-big")
-            sentence(
-                f"{answer.combinations:,} combinations, {answer.evaluations:,} evaluations,"
-                f" {answer.memory_bytes / 1e6:,.0f} MB of memory; measured here with"
-                f" {answer.backend}."
-            )
-            if any(market.surrogate_seconds for market in possible):
-                sentence(
-                    "A market that passes every other gate of VALIDATION, the number of its trades"
-                    " aside, is searched again on candles without an edge (the longer time)."
-                )
-            for line in answer.warnings:
-                warning(in_labels(line))
-            for tries in answer.earlier:
-                warning(tries.sentence)
-            for market in answer.markets:
-                _market(market)
+            part("train.jinja", "estimate", answer, takes, at_a_time, warnings, rows)
 
 
 def taken(answer: EstimateAnswer) -> str:
@@ -91,29 +81,6 @@ def taken(answer: EstimateAnswer) -> str:
 def is_worth_it(market: MarketEstimate) -> bool:
     """Whether a market can be trained, and a trade out of sample is expected at all."""
     return market.refused is None and not market.unfit and round(market.expected_trades) > 0
-
-
-def _market(market: MarketEstimate) -> None:
-    with ui.element("details"):
-        text("summary", f"{market.name}: {_short(market)}")
-        if market.refused is not None:
-            sentence(in_labels(market.refused))
-        else:
-            _cost(market)
-    if market.stored is not None or market.fetched:
-        with sentence(_at_hand(market), "soft"):
-            ui.link("Candles", _candles(market)).props(
-                f'aria-label="Candles of {market.name}: what is stored, fetch, import"'
-            )
-
-
-def _cost(market: MarketEstimate) -> None:
-    sentence(
-        f"{market.combinations:,} combinations in {plural(market.windows, 'window')} and at"
-        f" the end: {market.evaluations:,} evaluations on {market.bars:,} bars,"
-        f" {market.memory_bytes / 1e6:,.0f} MB."
-    )
-    sentence(f"{market.power_note}. Trades counted on candles: {market.candles}.")
 
 
 def _at_hand(market: MarketEstimate) -> str:
