@@ -19,15 +19,8 @@ from pipeline.training.provenance import engine_hash
 #: Exchanges that freqtrade 2026.9 refuses, and those whose contracts it trades, by ccxt's names.
 REFUSED = ("binancecoinm", "kucoinfutures", "poloniex", "poloniexfutures", "probit")
 WITH_CONTRACTS = (
-    "binance",
-    "binanceusdm",
-    "bitget",
-    "bybit",
-    "gate",
-    "gateio",
-    "hyperliquid",
-    "krakenfutures",
-    "okx",
+    *("binance", "binanceusdm", "bitget", "bybit", "gate", "gateio", "hyperliquid"),
+    *("krakenfutures", "okx"),
 )
 
 

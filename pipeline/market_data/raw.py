@@ -17,6 +17,8 @@ Span = tuple[int, int]
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("timestamp", *PRICES, "volume")
+#: No price and no volume of a candle is larger; figures of many such candles stay finite.
+LARGEST = 1e30
 
 #: Milliseconds lie in this range from 1973 to 5138; seconds, micro- and nanoseconds of any
 #: market's history do not, so the magnitude alone tells the unit.
@@ -173,9 +175,9 @@ def check_rows(raw: RawCandles, source: str, above: int | None = None) -> None:
     Raises
     ------
     UserError
-        If there are no rows, a time is not in milliseconds, a number is not finite, a price is
-        not positive, a high is below its low or a volume is negative. The error names the first
-        such row.
+        If there are no rows, a time is not in milliseconds, a number is not finite or above
+        `LARGEST`, a price is not positive, a high is below its low or a volume is negative. The
+        error names the first such row.
     """
     if len(raw) == 0:
         raise UserError(f"{source} has no rows: there is nothing to train on.")
@@ -183,6 +185,7 @@ def check_rows(raw: RawCandles, source: str, above: int | None = None) -> None:
     for name in (*PRICES, "volume"):
         column = getattr(raw, name)
         _refuse(raw, name, ~np.isfinite(column), "must be a finite number", source, above)
+        _refuse(raw, name, column > LARGEST, f"must be at most {LARGEST:g}", source, above)
         if name == "volume":
             _refuse(raw, name, column < 0.0, "must not be negative", source, above)
         else:

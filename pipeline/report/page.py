@@ -29,13 +29,8 @@ from pipeline.validation.record_tables import record_tables, settings, statistic
 #: Fields of a quality report that are milliseconds since the epoch.
 _MOMENTS = frozenset(
     {
-        "first_bar",
-        "last_bar",
-        "first_ohlc_violation",
-        "stale_since",
-        "worst_deviation_at",
-        "volume_change_since",
-        "largest_disagreement_at",
+        *("first_bar", "last_bar", "first_ohlc_violation", "stale_since"),
+        *("worst_deviation_at", "volume_change_since", "largest_disagreement_at"),
     }
 )
 

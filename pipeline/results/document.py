@@ -31,19 +31,9 @@ from pipeline.validation.stages import Stage
 SCHEMA_FILE = "configuration_v3.schema.json"
 #: Statistics that a row keeps beside those of the document; the last is of an earlier build.
 _OF_THE_ROW_ALONE = {
-    "parameter_spread",
-    "parameter_choices",
-    "window_days",
-    "whole_history",
-    "closed",
-    "hold",
-    "sides",
-    "costs",
-    "years",
-    "trades_needed",
-    "liquidations",
-    "earlier_searches",
-    "is_overfit",
+    *("parameter_spread", "parameter_choices", "window_days", "whole_history", "closed"),
+    *("hold", "sides", "costs", "years", "trades_needed", "liquidations"),
+    *("earlier_searches", "is_overfit"),
 }
 #: By a parameter's sense.
 _COMPARISONS = {1: ">=", -1: "<=", 0: None}

@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import __version__
 from pipeline.config import SURROGATES, CcxtData, SyntheticData, TrainConfig, validate
 from pipeline.config.history import ALL
 from pipeline.errors import UserError
+from pipeline.market_data.synthetic import FIRST_MS
 from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death, place
 from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
@@ -245,6 +246,8 @@ def _begin(
     configs = request.pinned(until)
     first = next(iter(configs.values()))
     dated = [c.data for c in configs.values() if not isinstance(c.data, SyntheticData)]
+    made = [c.data.days for c in configs.values() if isinstance(c.data, SyntheticData)]
+    invented = datetime.fromtimestamp(FIRST_MS / 1000, UTC)
     starts = [data.since for data in dated if data.since is not None]
     ends = [data.until for data in dated if data.until is not None]
     claim = sweeps.begin(
@@ -253,8 +256,8 @@ def _begin(
         optimizer=first.optimizer.name,
         config={"markets": list(configs)}
         | ({"overrides": request.deciding} if queued is None else {"request": queued}),
-        since=min(starts, default=None),
-        until=max(ends, default=until),
+        since=min(starts, default=None if dated else invented),
+        until=max(ends, default=until if dated else invented + timedelta(days=max(made))),
         engine_version=f"{__version__} {engine_hash(first.strategy)}",
         markets=market_specs(configs),
         has_artifacts=has_artifacts,

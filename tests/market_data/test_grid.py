@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
+from pipeline.market_data.exchange.connection import impossible_rows
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles
@@ -85,6 +86,15 @@ def test_numbers_that_are_not_finite(rows, name, value):
 def test_prices_that_are_not_positive(rows, name, value):
     raw = rows(range(3), **{name: [100.0, value, 100.0]})
     refused(raw, rf"{name} is {value:g} at 2023-01-01 00:05 UTC \(row 2\); it must be above 0")
+
+
+@pytest.mark.parametrize("name", COLUMNS[1:])
+def test_numbers_whose_sums_may_be_infinite(rows, name):
+    raw = rows(range(3), **{name: [1.0, 1e308, 1e31]})
+    refused(raw, rf"{name} is 1e\+308 at .* \(row 2, and 1 more\); it must be at most 1e\+30")
+    table = np.ones((2, len(COLUMNS))) * [0, 1, 1, 1, 1, 1]
+    table[1, COLUMNS.index(name)] = 1e308
+    assert impossible_rows(table, 1).tolist() == [False, True]
 
 
 def test_negative_volume(rows):

@@ -24,7 +24,7 @@ from pipeline.errors import BannedError, UnreachableError, UserError, suggestion
 from pipeline.market_data.exchange.facts import MarketFacts, facts_of, refuse_untraded
 from pipeline.market_data.exchange.failures import cause_of
 from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session
-from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.raw import COLUMNS, LARGEST
 from pipeline.market_data.timeframe import TIMEFRAMES, utc
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ def impossible_rows(rows: Float, step_ms: int) -> Bool:
     with np.errstate(invalid="ignore"):  # a time that is no number has no remainder
         on_grid = time % step_ms == 0
     priced = (rows[:, 1:5] > 0).all(axis=1) & (low <= high)
-    possible: Bool = np.isfinite(rows).all(axis=1) & on_grid & priced & (volume >= 0)
+    possible: Bool = (np.abs(rows) <= LARGEST).all(axis=1) & on_grid & priced & (volume >= 0)
     return ~possible
 
 

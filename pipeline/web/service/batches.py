@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.config import text_hash
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.results.batches import Batch
 from pipeline.results.records import Job, JobSummary, Status
 from pipeline.validation.wording import duration, marked, plural, whole_percent
@@ -98,9 +98,10 @@ class BatchService(SweepService):
         ended = self.cancel_waiting()
         for one in self.repository.batches.unfinished():
             for job in self._jobs_of(one):
-                if job.status == "running":
-                    self.cancel(job.id)
-                    ended += 1
+                with suppress(ConflictError):  # it has ended in this moment
+                    if job.status == "running":
+                        self.cancel(job.id)
+                        ended += 1
         return ended
 
     def _row_left(self, one: Batch) -> float:

@@ -212,13 +212,20 @@ class JobService:
             "only what failed or was cancelled is restarted",
         )
 
-    def _moved(self, job_id: str, move: Callable[[Repository], object], refusal: str) -> JobView:
-        """Move a job to another status and read it again; ``refusal`` says why it may not be."""
-        before = self.job(job_id)
+    def _moved(
+        self, job_id: str, move: Callable[[Repository], object], refusal: str, again: bool = True
+    ) -> JobView:
+        """Move a job to another status and read it again; ``refusal`` says why it may not be.
+
+        Where somebody was faster, and undid it since, it is tried once more.
+        """
+        self.job(job_id)
         try:
             move(self._writable)
-        except IllegalTransitionError:
-            raise ConflictError(f"Job {job_id} is {before.status}: {refusal}.") from None
+        except IllegalTransitionError as error:
+            if again and self.job(job_id).status != error.status:
+                return self._moved(job_id, move, refusal, again=False)
+            raise ConflictError(f"Job {job_id} is {error.status}: {refusal}.") from None
         except SameStartError:
             raise ConflictError(
                 f"Job {job_id}: the same was started again since, and waits or runs."

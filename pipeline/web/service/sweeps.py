@@ -46,7 +46,7 @@ class SweepService(JobService):
         left = progress.ended < progress.total and self.read_only is None
         return left and sweep.status == "running" and sweep.owner == QUEUE
 
-    def cancel_sweep(self, sweep_id: str) -> SweepReport:
+    def cancel_sweep(self, sweep_id: str, again: bool = True) -> SweepReport:
         """Cancel the jobs of a sweep that wait or run; the others are judged with what was asked.
 
         Raises
@@ -54,10 +54,13 @@ class SweepService(JobService):
         ConflictError
             When it has ended, or a command runs it.
         """
-        sweep, _ = self.sweep(sweep_id)
+        self.sweep(sweep_id)
         try:
             self._writable.sweeps.cancel_queued(sweep_id)
         except SweepTakenError:
+            sweep, _ = self.sweep(sweep_id)
+            if again and (sweep.status, sweep.owner) == ("running", QUEUE):  # begun again since
+                return self.cancel_sweep(sweep_id, again=False)
             why = (
                 "a command runs it: end it there with Ctrl-C"
                 if sweep.status == "running"

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.results import sweeps
+from pipeline.results.queued_sweeps import QueuedSweeps
 from pipeline.web.service.requests import TrainingRequest
 from support.runs import ask
 
@@ -78,6 +79,32 @@ def test_a_job_that_was_cancelled_is_restarted(client, queued):
     assert "there is nothing to cancel" in refused(client.post(f"{queued}/cancel"))
     again = client.post(f"{queued}/restart").json()
     assert (again["status"], again["queued"]) == ("pending", True)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancel_that_was_overtaken_and_undone_is_tried_once_more(
+    client, queued, monkeypatch, times
+):
+    job_id, moved = queued.rpartition("/")[2], []
+    cancel = QueuedSweeps.cancel_market
+
+    def overtaken(sweeps, one):
+        moved.append(one)
+        if len(moved) <= times:
+            cancel(sweeps, one)
+            try:
+                cancel(sweeps, one)
+            finally:
+                sweeps.restart_market(one)
+        cancel(sweeps, one)
+
+    monkeypatch.setattr(QueuedSweeps, "cancel_market", overtaken)
+    answer = client.post(f"{queued}/cancel")
+    assert moved == [job_id] * 2
+    if times == 1:
+        assert answer.json()["status"] == "cancelled"
+    else:
+        assert refused(answer) == f"Job {job_id} is cancelled: there is nothing to cancel."
 
 
 def test_the_events_of_what_has_ended_are_all_there_and_resumed(client, queued):
