@@ -167,7 +167,10 @@ def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tu
     yield from _history(request.history, market)
     limits = {key: limit for key, limit in request.quality if limit is not None}
     if limits and market.synthetic:
-        raise UserError("its candles are invented, so limits of quality mean nothing: give none.")
+        raise UserError(
+            "its candles are invented, so limits of quality mean nothing: leave out all invented"
+            " markets, or start those alone, without limits."
+        )
     for key, limit in limits.items():
         yield f"data.quality.{key}", limit
     for group, section in (("costs", request.costs), ("risk", request.risk)):
@@ -183,8 +186,9 @@ def _history(history: History, market: catalogue.Market) -> Iterator[tuple[str, 
     if market.synthetic:
         if history.since or history.until or history.length:
             raise UserError(
-                "its candles are invented, so history.since, history.until and history.length mean"
-                " nothing: give history.days."
+                "its candles are invented and have no dates: leave out all invented markets, or"
+                " start those alone, with history.days in place of history.since, history.until"
+                " and history.length."
             )
         if history.days:
             yield "data.days", history.days

@@ -60,14 +60,7 @@ def known(what: str, identity: str) -> Iterator[None]:
 class JobService:
     """Answers the requests for trainings and their jobs; `service.Service` answers the others too.
 
-    Parameters
-    ----------
-    repository : Repository
-        Of the database.
-    settings : Settings
-        What the server's owner decided.
-    supervisor : Supervisor or None
-        What keeps the dispatcher of queued jobs alive.
+    ``supervisor`` keeps the dispatcher of queued jobs alive, where there is one.
     """
 
     def __init__(

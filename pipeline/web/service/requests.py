@@ -53,7 +53,8 @@ MarketName = Annotated[
     str,
     shaped(
         r"^([A-Za-z0-9_]{1,64}|[A-Za-z0-9]{1,32}:[A-Za-z0-9:/-]{1,64})$",
-        "a market of /api/training/choices, or one word such as okx:DOGE/USDT:30m",
+        "EXCHANGE:SYMBOL:TIMEFRAME such as okx:DOGE/USDT:30m, or a name of a market such as"
+        " btc_binance_1h",
     ),
 ]
 Pair = Annotated[

@@ -77,7 +77,7 @@ def test_an_unknown_parameter_is_answered_with_those_that_are(client):
         ({"markets": ["demo"], "colour": "red"}, "body.colour: there is no such key; allowed are"),
         ({"markets": ["demo"], "optimzer": {}}, "Did you mean 'optimizer'?"),
         ({"markets": ["demo"], "objective": "sharp_ratio"}, "Did you mean 'sharpe_ratio'?"),
-        ({"markets": ["a b"]}, "it must be a market of /api/training/choices"),
+        ({"markets": ["a b"]}, "it must be EXCHANGE:SYMBOL:TIMEFRAME such as okx:DOGE/USDT:30m"),
         ({"markets": ["demo"], "optimizer": {"samples": 5}}, "allowed are grid, random, bayesian"),
         (
             {"markets": ["demo"], "optimizer": {"method": "random", "trials": 5}},

@@ -41,6 +41,11 @@ def test_one_market_that_is_refused_stops_all(client):
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("demo: its candles are invented")
     assert client.get(JOBS).json()["jobs"] == []
+    for advice in (
+        {"markets": ["btc_binance_1h"], "history": {"since": "2024-01-01"}},
+        {"markets": ["demo"], "history": {"days": 200}},
+    ):
+        assert client.post(START, json=advice).status_code == 202
 
 
 def test_jobs_come_in_pages(client):

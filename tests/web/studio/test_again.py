@@ -140,6 +140,12 @@ def test_a_mistake_is_said_in_the_words_of_the_labels():
     (sentence,) = mark(caught.value, controls, names)
     assert sentence == "“up to, without (UTC)” must be after “from (UTC)”."
     with pytest.raises(ValidationError) as caught:
+        TrainingRequest(markets=["demo", "DOGE/USDT 5m"])
+    (sentence,) = mark(caught.value, {}, {})
+    assert sentence.startswith(
+        "Markets: “DOGE/USDT 5m” cannot be read: write EXCHANGE:SYMBOL:TIMEFRAME such as okx:DOGE"
+    )
+    with pytest.raises(ValidationError) as caught:
         WalkForward(train=0, gap=None)
     assert mark(caught.value, controls, names) == [
         "Train, days: at least 1.",

@@ -115,7 +115,7 @@ def test_two_tabs_follow_a_fetch_which_goes_on_without_them(browser, tmp_path, m
             again = context.new_page()
             again.goto(f"{address}/candles")
             again.get_by_text("of 14,400 candles, about").wait_for()
-            again.get_by_role("button", name="Cancel the fetch of btc_binance_5m").click()
+            again.get_by_role("button", name="Cancel the fetch of binance:BTC/USDT:5m").click()
             again.locator(".badge.cancelled").wait_for()
             again.get_by_role("link", name="binance:BTC/USDT:5m").wait_for()
             exchange.latency_s = 0.0

@@ -30,6 +30,7 @@ from pipeline.web.service.requests import (
 )
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import COLOURS, linked
+from pipeline.web.studio.widgets.candle_fetch import market_select
 from pipeline.web.studio.widgets.estimate import is_worth_it, taken
 from pipeline.web.studio.widgets.form import (
     Fields,
@@ -260,3 +261,13 @@ def test_every_limit_of_the_candles_has_a_field_and_a_label():
     limits = QualityConfig.model_fields.keys() - {"duplicates", "out_of_order"}  # no limit is set
     assert Quality.model_fields.keys() == limits
     assert limits <= _LABELS.keys()
+
+
+def test_a_market_is_chosen_by_the_name_that_pages_show():
+    names = {"binance:BTC/USDT:1h": "btc_binance_1h", "kraken:ETH/USDT:4h": "eth_kraken_4h"}
+    linked_to = ["btc_binance_1h", "okx:DOGE/USDT:30m"]
+    with Client(page("/"), request=None):
+        control = market_select(names, linked_to, several=True)
+        assert control.options == [*names, "okx:DOGE/USDT:30m"]
+        assert control.value == ["binance:BTC/USDT:1h", "okx:DOGE/USDT:30m"]
+        assert market_select(names, [], several=False).value is None

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 from nicegui import ui
 
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import market_name, plural
 from pipeline.web.service import composing
 from pipeline.web.service.candle_answers import StoredCandles
 from pipeline.web.service.requests import CandleFilter
@@ -36,7 +36,7 @@ _FILTERS = ("exchange", "pair", "timeframe")
 async def candles_page(service: Service, request: Request) -> None:
     """Show the stored candles that the address asks for."""
     parts, choices = await ask(service.candles.parts), await ask(composing.choices)
-    markets = [market.name for market in choices.markets if not market.synthetic]
+    markets = {market_name(one): one.name for one in choices.markets if not one.synthetic}
     with frame("Candles", "/candles", notice=service.read_only):
         address = request.query_params
         listed = Candles(service, parts, address)

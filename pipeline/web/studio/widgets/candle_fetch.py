@@ -20,24 +20,21 @@ EVERY, SHOWN = 1.0, 20
 class FetchForm(Refresh):
     """Which markets to fetch, for which days; and the fetches of this server, whoever began them.
 
-    Parameters
-    ----------
-    address : mapping of str to str
-        ``fetch``, the names of markets, and fields of a `History`, as a link to this page has them.
-    changed : callable
-        Called when a fetch has ended.
+    ``markets`` are names by what pages call them. ``address`` has ``fetch``, names of markets, and
+    fields of a `History`, as a link to this page has them. ``changed`` is looked at after a fetch.
     """
 
     def __init__(
         self,
         candles: CandleService,
-        markets: Sequence[str],
+        markets: Mapping[str, str],
         address: Mapping[str, str],
         changed: Refresh,
         read_only: str | None,
     ) -> None:
         super().__init__()
         self._candles, self._changed, self._read_only = candles, changed, read_only
+        self._names = markets
         self._cards: dict[str, FetchCard] = {}
         self._ended: set[str] = set()
         if read_only is None:
@@ -54,7 +51,7 @@ class FetchForm(Refresh):
 
     async def _start(self) -> None:
         self._wrong.set_text("")
-        names = self._markets.value or []
+        names = [self._names.get(word, word) for word in self._markets.value or []]
         if not names:
             self._wrong.set_text("Choose a market to fetch.")
             return
@@ -133,15 +130,17 @@ class FetchCard:
         await attempt(self._candles.fetches.cancel, self._id)
 
 
-def market_select(markets: Sequence[str], chosen: Sequence[str], *, several: bool) -> ui.select:
-    """Add a choice of markets that have a file, or in one word; ``chosen`` are ticked."""
-    options = [*markets, *(name for name in chosen if name not in markets)]
+def market_select(markets: Mapping[str, str], names: Sequence[str], *, several: bool) -> ui.select:
+    """Add a choice of markets by what pages call them, or in one word; ``names`` are ticked."""
+    shown = {name: word for word, name in markets.items()}
+    chosen = [shown.get(name, name) for name in names]
+    options = list(dict.fromkeys((*markets, *chosen)))
     label = "markets" if several else "market"
     return (
         ui.select(
             options,
             label=f"{label}, or a word such as okx:DOGE/USDT:30m",
-            value=list(chosen) if several else next(iter(chosen), None),
+            value=chosen if several else next(iter(chosen), None),
             multiple=several,
             with_input=True,
             new_value_mode="add-unique",

@@ -1,7 +1,7 @@
 """Import a file of candles: choose it, look at what it would change, then write it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from urllib.parse import urlencode
 
@@ -24,8 +24,8 @@ class ImportForm:
     answered comes back as an event. ``changed`` is looked at again when something was written.
     """
 
-    def __init__(self, markets: Sequence[str], limit: int, changed: Refresh) -> None:
-        self._changed = changed
+    def __init__(self, markets: Mapping[str, str], limit: int, changed: Refresh) -> None:
+        self._changed, self._names = changed, markets
         ui.add_body_html(script("upload.js"))
         ui.on("looked_at", self._looked)
         sentence(
@@ -56,8 +56,8 @@ class ImportForm:
         if not self._market.value:
             self._said.set_text("Choose the market of the file.")
             return
-        words = {"market": self._market.value, "timezone": self._zone.value}
-        words |= {"decimal": self._decimal.value} | more
+        words = {"market": self._names.get(self._market.value, self._market.value)}
+        words |= {"timezone": self._zone.value, "decimal": self._decimal.value} | more
         query = urlencode({name: word for name, word in words.items() if word})
         self._said.set_text("Reading the file …")
         self._look.disable()

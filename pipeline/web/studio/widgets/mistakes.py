@@ -10,6 +10,8 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 from nicegui.elements.mixins.value_element import ValueElement
 from pydantic import ValidationError
 
+from pipeline.web.service.requests import SHAPES
+
 #: What a kind of pydantic's refusal says; its bound stands in the context.
 _SAID = {
     "greater_than_equal": "at least {ge}",
@@ -119,6 +121,8 @@ def _words(fault: Mapping[str, Any]) -> str:
     if fault["input"] is None:
         return "a value is needed"
     said = _SAID.get(fault["type"])
+    if (shape := SHAPES.get(fault.get("ctx", {}).get("pattern", ""))) is not None:
+        return f"“{fault['input']}” cannot be read: write {shape}"
     if said is None:
         return str(fault["msg"]).removeprefix("Value error, ")
     bounds = fault.get("ctx", {})
