@@ -109,7 +109,8 @@ def _on(trace: Mapping[str, Any]) -> str:
 
 def _columns(trace: Mapping[str, Any]) -> list[str]:
     """Return what a row of the trace begins with."""
-    return [name for name in _COLUMNS if name in trace]
+    written = _COLUMNS if trace["type"] != "heatmap" else ("x", "y", "customdata")
+    return [name for name in written if name in trace]
 
 
 def _across(
@@ -337,7 +338,7 @@ def _cells(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
     """Return cells with their text; a colour is mixed of both that it lies between."""
     ramp = [tuple(map(int, colour[4:-1].split(","))) for _, colour in trace["colorscale"]]
     rows = [
-        [x, y, trace["text"][i][j], f"rgb{mixed(ramp, trace['z'][i][j])}"]
+        [x, y, trace["customdata"][i][j], f"rgb{mixed(ramp, trace['z'][i][j])}"]
         for i, y in enumerate(trace["y"])
         for j, x in enumerate(trace["x"])
         if trace["z"][i][j] is not None

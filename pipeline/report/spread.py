@@ -75,15 +75,15 @@ def parameter_spread(
                 "x": columns,
                 "y": names,
                 "z": [[keep(place) for place in row] for row in places],
-                "text": said,
                 # Plotly shrinks all until the longest fits: of many windows it has marks alone.
-                "customdata": [
+                "text": [
                     [" ".join(words.split()[len(columns) > _WRITTEN :]) for words in row]
                     for row in said
                 ],
-                "texttemplate": "%{customdata}",
+                "texttemplate": "%{text}",
+                "customdata": said,
                 "textfont": {"color": own},
-                "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",
+                "hovertemplate": "%{y}, %{x}: %{customdata}<extra></extra>",
                 "hoverongaps": False,
                 "zmin": 0,
                 "zmax": 1,

@@ -55,7 +55,7 @@ def test_a_cell_has_its_value_and_the_colour_of_its_place(report):
     for trace, series in zip(drawn["data"][:2], of(drawn)["series"][:2], strict=True):
         for x, y, text, fill in series["data"]:
             i, j = trace["y"].index(y), trace["x"].index(x)
-            assert text == trace["text"][i][j]
+            assert text == trace["customdata"][i][j]
             assert fill == f"rgb{colour(trace['z'][i][j])}"
             names.add(y)
             written += 1

@@ -51,8 +51,8 @@ def test_ends_and_what_no_window_chose_are_marked():
 @pytest.mark.parametrize(("windows", "written"), [(10, "3 ▲"), (64, "▲")])
 def test_of_many_windows_a_report_writes_the_marks_alone(windows, written):
     made = parameter_spread([{"parameters": STORED}] * windows, STORED, SEARCHED, CHOICES)["data"]
-    assert [layer["customdata"][0][0] for layer in made if layer["text"][0][0]] == [written]
-    assert [layer["text"][0][0] for layer in made if layer["text"][0][0]] == ["3 ▲"]
+    assert [layer["text"][0][0] for layer in made if layer["text"][0][0]] == [written]
+    assert [layer["customdata"][0][0] for layer in made if layer["text"][0][0]] == ["3 ▲"]
 
 
 def contrast(one, other):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.report.echart import option
+from pipeline.report.spread import parameter_spread
 from support.chromium import browser
 
 __all__ = ["browser"]
@@ -40,3 +42,20 @@ def test_a_cell_has_no_text_that_is_wider_than_it(browser, text, width, written)
     assert words == written
     assert 4 <= size <= 12
     assert across <= width + 1
+
+
+@pytest.mark.slow
+def test_the_pointer_tells_the_value_that_a_cell_has_no_room_for(browser):
+    window = {"parameters": {"a": 2.0}}
+    made = option(parameter_spread([window] * 64, {"a": 2.0}, {"a": (1.0, 2.0)}))
+    bright = next(one for one in made["series"] if one["data"])
+    item = {
+        "seriesIndex": made["series"].index(bright),
+        "seriesName": "",
+        "value": bright["data"][0],
+    }
+    page = browser.new_page()
+    page.add_script_tag(content=SCRIPT.read_text("utf-8"))
+    told = page.evaluate(f"item => {made['tooltip'][':formatter']}(item)", item)
+    page.close()
+    assert told == "a, 1: 2 ▲"
