@@ -149,7 +149,7 @@ def test_the_page_says_how_every_market_ended(markets, pool):
         optimizer="grid",
         status="completed",
         since=DAY,
-        until=DAY,
+        until=datetime(2024, 7, 1, tzinfo=UTC),
         created_at=DAY,
         pooled=[pool],
         **dict.fromkeys(OF_ITS_PROCESS),
@@ -171,6 +171,7 @@ def test_the_page_says_how_every_market_ended(markets, pool):
         "broken: no <candles>",
     ]
     assert "SYNTHETIC candles: those figures" in text
+    assert "candles from 2024-01-02 to 2024-06-30<" in text, "the last day included"
 
 
 def test_a_market_has_one_name_everywhere_and_twins_their_keys_too():

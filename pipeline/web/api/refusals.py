@@ -51,6 +51,8 @@ def sentence(fault: Mapping[str, Any], route: object) -> str:
         case "string_too_short" if last == "reason":
             least = context["min_length"]
             return f"{where}: say why, in at least {least} characters: the audit trail keeps it"
+        case "missing":
+            return f"{where}: it is needed"
         case "string_pattern_mismatch" if context.get("pattern") in SHAPES:
             return f"{where}: it must be {SHAPES[context['pattern']]}"
         case "union_tag_not_found":

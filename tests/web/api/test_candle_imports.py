@@ -187,6 +187,11 @@ def test_a_market_that_is_none_is_refused(client, store, market):
     assert answer.status_code == 422, answer.text
 
 
+def test_an_import_names_its_market(client):
+    answer = client.post(IMPORTS, params={"file": "BTCUSDT-1h-2024-01.zip"}, content=b"")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "query.market: it is needed")
+
+
 def test_a_body_is_bounded(tmp_path):
     with service_over(tmp_path) as service:
         object.__setattr__(service.settings, "import_bytes", 1000)
