@@ -37,7 +37,7 @@ from pipeline.web.service.candles import CandleService
 from pipeline.web.service.charts import ChartService
 from pipeline.web.service.comparison import ComparisonService
 from pipeline.web.service.following import Following
-from pipeline.web.service.jobs import known
+from pipeline.web.service.jobs import known, naming
 from pipeline.web.service.paper import PaperLedger
 from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
@@ -112,11 +112,10 @@ class Service(BatchService):
         configurations = self.repository.configurations.find(job_id=job_id)
         for damaged in configurations.damaged:
             raise damaged
-        return JobResults(
-            job=job,
-            configurations=self.summaries(configurations),
-            documents=self._documents([configuration.id for configuration in configurations]),
-        )
+        documents = self._documents([configuration.id for configuration in configurations])
+        with naming("trained_configurations", f"what job {job_id} stored"):
+            found = self.summaries(configurations)
+        return JobResults(job=job, configurations=found, documents=documents)
 
     def configurations(self, query: requests.ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""

@@ -170,10 +170,13 @@ def test_what_was_edited_is_said_on_a_page_with_the_rest(watched, folder):
         (sweep_id,) = repository.sweeps.ids(1)
         job = repository.jobs.read(repository.sweeps.markets(sweep_id)[0].job_id)
         own, sweep = f"/jobs/{job.id}", f"/sweeps/{sweep_id}"
+        (found,) = repository.configurations.find(job_id=job.id)
+        ids = {"training_jobs": job.id, "sweeps": sweep_id, "trained_configurations": found.id}
+        page, table = f"/configurations/{found.id}", "trained_configurations"
 
         def said(table, column, value, stored, *paths):
             write = text(f"UPDATE {table} SET {column} = :value WHERE id = :id")
-            identity = job.id if table == "training_jobs" else sweep_id
+            identity = ids[table]
             with repository.engine.begin() as connection:
                 connection.execute(write, {"value": value, "id": identity})
             answers = [reader.page.request.get(f"{reader.address}{path}") for path in paths]
@@ -188,6 +191,11 @@ def test_what_was_edited_is_said_on_a_page_with_the_rest(watched, folder):
         assert "not as it was stored" in said("training_jobs", "config", "{}", told, own)
         edited = said("training_jobs", "timeframe", "banana", job.timeframe, sweep, own, "/sweeps")
         assert "not what was stored" in edited
+        for column, value in (("timeframe", "banana"), ("parameters", "{}"), ("provenance", "{}")):
+            stored = getattr(found, column)
+            stored = stored if isinstance(stored, str) else json.dumps(stored)
+            edited = said(table, column, value, stored, page, f"{page}/search", own)
+            assert f"column {column} is not what was stored" in edited
         strategy = repository.sweeps.sweep(sweep_id).strategy
         assert "was changed by" in said("sweeps", "strategy", "another", strategy, sweep)
 

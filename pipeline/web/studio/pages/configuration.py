@@ -7,7 +7,7 @@ from markupsafe import Markup
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
@@ -42,32 +42,42 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         try:
             sight = await ask(service.sight, _ID.validate_python(configuration_id))
         except (UserError, ValidationError) as error:
-            no_id, back = (
-                "That is no id of a configuration.",
-                ("All configurations", "/configurations"),
-            )
-            if refusal(error, no_id, *back, what="configuration"):  # it can be switched off
-                Activation(service, configuration_id, lambda: asyncio.sleep(0), active=True)
+            _refuse(service, configuration_id, error)
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))
         loading = begin(service.report, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
+        excursions.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await reader.arrival(excursions)
         there = loading.done() and loading.exception() is None
         sight = loading.result() if there else replace(sight, missing=_LOADING)
-        page = ConfigurationPage(service, theme, sight)
-        ui.add_body_html(script("seen.js"))
-        ui.on("seen", page.look_again)
-        if there:
-            ui.run_javascript(_SEEN)
-        else:
-            await reader.connected()  # the verdict is there meanwhile
-            # Figures are teleported into sections, which must have been drawn: the answer says so.
-            await reader.in_browser(_SEEN)
-            page.say(await loading)
-        trades = page.draw(excursions)
+        try:
+            page = ConfigurationPage(service, theme, sight)
+            ui.add_body_html(script("seen.js"))
+            ui.on("seen", page.look_again)
+            if there:
+                ui.run_javascript(_SEEN)
+            else:
+                await reader.connected()  # the verdict is there meanwhile
+                # Figures are teleported into sections, which must have been drawn: it answers so.
+                await reader.in_browser(_SEEN)
+                page.say(await loading)
+            trades = page.draw(excursions)
+        except (UserError, AttributeError, KeyError, TypeError, ValueError):
+            why = "; ".join(sight.checked.objections if sight.checked else ())
+            if not why:
+                raise
+            trades, edited = None, ConflictError(f"It cannot be shown as a whole: {why}.")
+            _refuse(service, configuration_id, edited)
         if trades is not None:
             await (reader.soon(trades.begin) if there else trades.begin())
+
+
+def _refuse(service: Service, identity: str, error: Exception) -> None:
+    back = "All configurations", "/configurations"
+    if refusal(error, "That is no id of a configuration.", *back, what="configuration"):
+        # It is there all the same, and can be switched off.
+        Activation(service, identity, lambda: asyncio.sleep(0), active=True)
 
 
 class ConfigurationPage:
@@ -77,13 +87,12 @@ class ConfigurationPage:
         self._service, self._theme = service, theme
         self._report, self._identity = sight, sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
-        inner = _labelled(head(sight))
+        inner, made = _labelled(head(sight)), _sections(sight)
         # Plain markup is seen before the scripts of the page run, which takes them half a second.
         ui.add_body_html(
             f'<div class="early" aria-hidden="true"><div>{inner}</div></div>{_PRELOAD}'
         )
         self._head = markup(inner, "header")
-        made = _sections(sight)
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
             for section in made:

@@ -61,12 +61,7 @@ _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
 }
 _COLUMNS = (*_KEYS, "what failed", "job")
 _LISTED = (
-    "asked for, UTC",
-    "outcome",
-    "strategy",
-    "method",
-    "status",
-    "how far",
+    *("asked for, UTC", "outcome", "strategy", "method", "status", "how far"),
     "p of all together",
 )
 #: Markets of a sweep that the list names.

@@ -118,6 +118,6 @@ class Switch:
         else:
             at = f", at {answer.switched_at:%Y-%m-%d %H:%M} UTC" if answer.switched_at else ""
             kept = f"{identity} was switched {to} already{at}. Nothing changed: no reason is kept."
-            ui.notify(kept, type="warning", timeout=10_000, close_button="Close")
+            ui.notify(kept, type="negative", timeout=10_000, close_button="Close")
         self._reason.value = ""
         await self._done()
