@@ -20,13 +20,8 @@ from pipeline.training import provenance
 
 #: A market of some tenths of a second, so that starting, handing out and storing count.
 SMALL = (
-    "market=demo_null",
-    "data.days=60",
-    "optimizer=random",
-    "optimizer.samples=100",
-    "validation=train_test_split",
-    "validation.test=10",
-    "validation.evidence=deciding",
+    *("market=demo_null", "data.days=60", "optimizer=random", "optimizer.samples=100"),
+    *("validation=train_test_split", "validation.test=10", "validation.evidence=deciding"),
     "min_trades=1",
 )
 

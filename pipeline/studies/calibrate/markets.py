@@ -51,16 +51,8 @@ EVERY_RUN = ("backend.threads=1", "validation.evidence=deciding")
 SEARCH_SEEDS_FROM = 1_000_000
 #: What calibration decides itself.
 OWN_KEYS = (
-    "strategy",
-    "market",
-    "market.timeframe",
-    "data",
-    "data.path",
-    "data.seed",
-    "data.model",
-    "data.surrogate",
-    "data.plant",
-    "seed",
+    *("strategy", "market", "market.timeframe", "seed"),
+    *("data", "data.path", "data.seed", "data.model", "data.surrogate", "data.plant"),
 )
 
 FILE_NAME = re.compile(
