@@ -96,6 +96,7 @@ def test_without_a_signal_nothing_is_clean(tmp_path):
     assert (finished.status, report["rows"], len(report["findings"])) == (1, 0, 1)
 
 
+@pytest.mark.slow
 def test_what_a_strategy_prints_is_no_part_of_the_report(tmp_path):
     """Here and in the other process, when the file is loaded and when a table is made."""
     (tmp_path / "mine.py").write_text(f"print('loaded')\n{text('print(12345)')}")

@@ -43,7 +43,7 @@ def test_a_clean_walk_passes(seed):
     assert len(candles) == 24 * 40
 
 
-@pytest.mark.parametrize(("name", "factor"), [("high", 10.0), ("low", 0.1), ("high", 1e298)])
+@pytest.mark.parametrize(("name", "factor"), [("high", 10.0), ("low", 0.1), ("high", 1e27)])
 def test_one_absurd_price_is_an_outlier_and_refused(name, factor):
     candles = walk()
     values = getattr(candles, name).copy()

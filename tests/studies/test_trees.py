@@ -133,6 +133,7 @@ def beside_itself(candles):
     return measure_trees(candles, HERE, (), (), tasks, Console())
 
 
+@pytest.mark.slow
 def test_a_tree_beside_itself_has_no_changes(beside_itself):
     changes = beside_itself["changes"]
     assert changes["combinations"] == 201_600
@@ -142,6 +143,7 @@ def test_a_tree_beside_itself_has_no_changes(beside_itself):
     assert changes["best_there"] == changes["best_here"]
 
 
+@pytest.mark.slow
 def test_every_task_that_is_asked_for_is_measured(beside_itself):
     assert json.dumps(beside_itself)
     grid, memory = beside_itself["rows"]
@@ -150,6 +152,7 @@ def test_every_task_that_is_asked_for_is_measured(beside_itself):
     assert 10 < memory["amount"]["medians"][1] < 1000
 
 
+@pytest.mark.slow
 def test_what_differs_is_printed_before_the_times(beside_itself, capsys):
     measured = {"source": "candles", "bars": 1728, "timeframe": "5m", **beside_itself}
     report.print_report(Console(), measured)

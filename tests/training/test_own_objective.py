@@ -41,7 +41,9 @@ def configured(*words):
     "search",
     [
         ("optimizer=grid", *SMALL_GRID),
-        ("optimizer=grid", "selection=peak", *ONE_WORKER, *SMALL_GRID),
+        pytest.param(
+            ("optimizer=grid", "selection=peak", *ONE_WORKER, *SMALL_GRID), marks=pytest.mark.slow
+        ),
         ("optimizer=grid", "backend=numpy", *SMALL_GRID),
         ("optimizer=random", "optimizer.samples=50", *SMALL_GRID[1:5]),  # few tables of events
         ("optimizer=bayesian", "optimizer.trials=20", "optimizer.batch=10", "space=continuous"),

@@ -304,7 +304,7 @@ def loaded_with_sharpe(config, parameters):
     [
         pytest.param("5m", NARROW, marks=pytest.mark.slow),
         ("1h", NARROW),
-        ("5m", ROOMY | {"target_reach": 0.5}),
+        pytest.param("5m", ROOMY | {"target_reach": 0.5}, marks=pytest.mark.slow),
     ],
 )
 def test_a_combination_that_every_drift_leaves_losing_has_no_edge(tmp_path, timeframe, parameters):

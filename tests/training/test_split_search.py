@@ -64,6 +64,7 @@ def assert_same(found, expected):
     assert kept(found) == kept(expected)
 
 
+@pytest.mark.slow
 def test_processes_store_what_one_process_stores(here, alone):
     assert_same(here(*GRID, "executor=processes", "executor.workers=2"), alone)
 

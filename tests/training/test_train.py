@@ -269,6 +269,7 @@ def test_nothing_admissible_completes_without_a_configuration(here):
     assert finished.configurations == finished.artifacts == []
 
 
+@pytest.mark.slow
 def test_several_markets_in_one_command(tmp_path):
     one, two = "market=demo,demo_null", "seed=3"
     finished = run(tmp_path, "-m", one, two, *QUICK[1:], "data=synthetic", *SMALL_GRID)

@@ -17,7 +17,7 @@ HERE = {"Host": "127.0.0.1"}
 ENDLESS = "/api/signals/events"
 
 #: Cases of every endpoint and mode.
-FEW, MANY = 5, 40
+FEW, MANY = 3, 40
 
 
 @pytest.mark.filterwarnings("ignore")  # schemathesis warns of what it cannot generate

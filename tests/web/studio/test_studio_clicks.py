@@ -200,6 +200,7 @@ def _tab_to(page, name):
     raise AssertionError(f"Tab never comes to {name}")
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_chooses_and_starts(watched):
     person = watched()
     page = person.open("/")
