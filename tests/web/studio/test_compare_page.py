@@ -23,11 +23,13 @@ def test_two_are_ticked_sorted_and_compared(watched):
     page = person.open("/configurations")
     ids = _ticked(page)
     page.wait_for_url(f"**?ticked={','.join(ids)}")
+    visits = page.evaluate("history.length")
     page.get_by_role("button", name="Sharpe ratio").focus()
     page.keyboard.press("Enter")
     page.locator("th[aria-sort=descending]", has_text="Sharpe ratio").wait_for()
     page.get_by_role("button", name="Sharpe ratio").click()
     page.locator("th[aria-sort=ascending]", has_text="Sharpe ratio").wait_for()
+    assert page.evaluate("history.length") == visits + 2  # a sort reads the page once
     page.wait_for_url(lambda url: "sort=oos_sharpe_ratio&descending=false" in url)
     link = page.get_by_role("link", name="CSV")
     until(lambda: "sort=oos_sharpe_ratio" in (link.get_attribute("href") or ""))

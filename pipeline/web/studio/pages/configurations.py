@@ -1,6 +1,6 @@
 """List the stored configurations in a table that can be filtered and sorted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -225,9 +225,9 @@ class Configurations:
         named = {_written(option): option for option in options}
         return named.get(self._address.get(name, ""), otherwise)
 
-    async def _first(self) -> None:
-        if not self._quiet:
-            await self._turn_to(0)
+    def _first(self) -> Awaitable[None] | None:
+        # No coroutine: that would begin, and look whether it is quiet, when both have changed.
+        return None if self._quiet else self._turn_to(0)
 
     async def _move(self, by: int) -> None:
         await self._turn_to(max(0, self._offset + by))
