@@ -122,16 +122,21 @@ def test_every_list_is_quick(large):
 
 
 def test_every_page_is_quick_and_gives_its_memory_back(large, browser):
+    """Each in a tab of its own, of a browser that has the scripts; shown too: one that has none."""
     address, pid, found, job = large
     shown = pages(found, job)
     rows, before = [], resident(pid)
+    reader = browser.new_context()
+    visit(reader, address, "/sweeps", "main h1")
     for path, last in shown.items():
-        rows.append((path, *visit(browser, address, path, last)))
-        rows.append(("  again", *visit(browser, address, path, last), resident(pid)))
+        rows.append((path, *visit(reader, address, path, last)))
+        rows.append(("  again", *visit(reader, address, path, last), resident(pid)))
+    cold = [(path, *visit(browser, address, path, last)) for path, last in shown.items()]
     show("pages: first byte, heading, complete, MB", rows)
-    for number in range(VISITS - 2 * len(shown)):
+    show("the same in a new browser", cold)
+    for number in range(VISITS - 3 * len(shown) - 1):
         path = list(shown)[number % len(shown)]
-        visit(browser, address, path, shown[path])
+        visit(reader, address, path, shown[path])
     time.sleep(10)  # a page is kept for who comes back at once
     after = resident(pid)
     print(f"memory: {before:.0f} MB before, {after:.0f} MB after {VISITS} visits")
@@ -139,9 +144,12 @@ def test_every_page_is_quick_and_gives_its_memory_back(large, browser):
     assert after <= LARGEST
 
 
-def visit(browser, address, path, last):
-    """Open a page in a new tab and close it; seconds to first byte, heading and all of it."""
-    page = browser.new_page()
+def visit(place, address, path, last):
+    """Open a page in a new tab of a reader's browser, or in a new browser, and close it.
+
+    Returns the seconds to the first byte, the heading, and all of it.
+    """
+    page = place.new_page()
     begin = time.perf_counter()
     page.goto(f"{address}{path}", wait_until="commit", timeout=120_000)
     first = time.perf_counter() - begin
