@@ -164,8 +164,8 @@ def pinned(data: Data, configuration: Configuration) -> Data:
     since, until = trained_span(configuration)
     alone = dict.fromkeys(("median_disagreement", "largest_disagreement"))
     quality = data.quality.model_copy(update=alone)
-    span = {"since": since, "until": until, "history": None}
-    return data.model_copy(update={**span, "quality": quality})
+    span = {"since": since, "until": until, "history": None, "quality": quality}
+    return data.model_copy(update=span)
 
 
 def open_ended(data: Data, configuration: Configuration) -> Data:

@@ -278,6 +278,14 @@ def setting(value: float | None) -> str:
     return "off" if value is None else f"{value:g}"
 
 
+def written(value: object) -> str:
+    """Write a control's value as an address has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    whole = isinstance(value, float) and value.is_integer()
+    return f"{value:.0f}" if whole else str(value)
+
+
 def defined(value: float | None, form: str | Callable[[float], str]) -> str:
     """Write a metric; where nothing was lost some are undefined."""
     if value is None or math.isnan(value):

@@ -86,7 +86,7 @@ class BatchService(SweepService):
             known = [seconds for seconds in own if seconds is not None] or usual
             if not known:
                 return "How long it takes is known when the first job has ended."
-            row = self._row_left(one)
+            row = self._row_left(one, jobs)
             left, longest = left + max(sum(known) / len(known) * todo, row), max(longest, row)
         if left == 0.0:
             return ""
@@ -104,8 +104,10 @@ class BatchService(SweepService):
                         ended += 1
         return ended
 
-    def _row_left(self, one: Batch) -> float:
+    def _row_left(self, one: Batch, jobs: Sequence[JobSummary]) -> float:
         """Return the seconds left of a batch, or of its stage, that its row says; 0 where none."""
+        if not one.is_sweep and jobs[0].status != "running":  # it is in no stage
+            return 0.0
         with suppress(UserError):  # damaged: its row says so
             if one.is_sweep:
                 return self.progress(self.repository.sweeps.whole(one.id)).seconds_left or 0.0
@@ -131,7 +133,7 @@ class BatchService(SweepService):
             jobs=[job],
             configuration_id=stored.get(job_id),
             error=job.error or "",
-            **_request(job),
+            **_request(job, [job.strategy]),
         )
 
     def _sweep_row(self, sweep_id: str) -> BatchView:
@@ -139,7 +141,8 @@ class BatchService(SweepService):
         jobs = self.repository.sweeps.jobs_of(sweep_id)
         progress = self.progress(sweep)
         first = self.repository.jobs.read(jobs[0].id)
-        markets, strategies = {job.market for job in jobs}, {job.strategy: job for job in jobs}
+        markets = {job.market for job in jobs}
+        strategies = list(dict.fromkeys(job.strategy for job in jobs))
         running = [job for job in jobs if job.status == "running"]
         waits = sweep.status == "running" and not running and progress.ended == 0
         said = progress.ends(str(progress.total)).removesuffix(" ended")
@@ -158,7 +161,7 @@ class BatchService(SweepService):
             said=said,
             progress=progress.progress,
             jobs=jobs,
-            **_request(first, ", ".join(strategies)) | {"asked": sweep.created_at},
+            **_request(first, strategies) | {"asked": sweep.created_at},
         )
 
 
@@ -186,11 +189,11 @@ def _progress(job: JobView) -> str:
     return "" if seconds is None else f"took {duration(seconds)}"
 
 
-def _request(job: Job, strategies: str = "") -> dict[str, Any]:
-    """Return what a job, or one of a sweep of ``strategies``, was told, and when."""
+def _request(job: Job, strategies: Sequence[str]) -> dict[str, Any]:
+    """Return what a job was told that was asked for with these strategies, and when."""
     config = job.config
     return {
-        "settings": _settings(strategies or job.strategy, config),
+        "settings": _settings(strategies, config),
         "period": _period(config.get("data") or {}),
         "seed": job.seed,
         "asked": job.created_at,
@@ -198,7 +201,7 @@ def _request(job: Job, strategies: str = "") -> dict[str, Any]:
     }
 
 
-def _settings(strategy: str, config: Mapping[str, Any]) -> str:
+def _settings(strategies: Sequence[str], config: Mapping[str, Any]) -> str:
     """``liquidity_sweep, random 1,000, walk forward: train 90, gap 7, test 30 days``."""
     optimizer, validation = config.get("optimizer") or {}, config.get("validation") or {}
     budget = optimizer.get("samples") or optimizer.get("trials")
@@ -206,9 +209,9 @@ def _settings(strategy: str, config: Mapping[str, Any]) -> str:
     days = {name: validation.get(name) for name in ("train", "gap", "test")}
     spans = ", ".join(f"{name} {count:g}" for name, count in days.items() if count is not None)
     digest = text_hash((config.get("strategy") or {}).get("text"))
-    own = f" {digest[:8]}" if digest and "," not in strategy else ""
+    own = f" {digest[:8]}" if digest and len(strategies) == 1 else ""
     windows = str(validation.get("method")).replace("_", " ")
-    return f"{strategy}{own}, {searched}, {windows}: {spans} days"
+    return f"{', '.join(strategies)}{own}, {searched}, {windows}: {spans} days"
 
 
 def _period(data: Mapping[str, Any]) -> str:

@@ -122,7 +122,7 @@ def inside(selector: str) -> ui.teleport:
 
 
 def refusal(
-    error: Exception, no_id: str, back: str, path: str, status: int = 404, what: str = ""
+    error: Exception, no_id: str, back: str, path: str, status: int | None = None, what: str = ""
 ) -> bool:
     """Say what is not at this address, with a way back; ``no_id`` says it of what is no id.
 
@@ -132,7 +132,7 @@ def refusal(
     stored = isinstance(error, ConflictError)
     if what:
         text("h1", f"A {what} that cannot be read" if stored else f"No such {what}")
-    ui.status_code(200 if stored and status == 404 else status)
+    ui.status_code(status or (200 if stored else 404))
     warning(str(error) if isinstance(error, UserError) else no_id)
     ui.link(back, path)
     return stored

@@ -57,7 +57,7 @@ async def connected() -> None:
     check_open(client)
 
 
-#: Pages that wait for a browser: each has 4 to 13 MB. A visitor without scripts leaves more.
+#: Pages that wait for a browser: each has 2 to 5 MB. A visitor without scripts leaves more.
 UNOPENED = 20
 
 

@@ -34,11 +34,8 @@ async def search_page(service: Service, configuration_id: str) -> None:
         try:
             configuration = await ask(service.configuration, _ID.validate_python(configuration_id))
         except (UserError, ValidationError) as error:
-            no_id, back = (
-                "That is no id of a configuration.",
-                ("All configurations", "/configurations"),
-            )
-            refusal(error, no_id, *back, what="configuration")
+            back = "All configurations", "/configurations"
+            refusal(error, "That is no id of a configuration.", *back, what="configuration")
             return
         name = marked(f"Search of {configuration.id}", configuration.synthetic)
         ui.page_title(f"{name} · Strategy Studio")

@@ -99,12 +99,8 @@ def _listed(
     text("td", sweep.optimizer)
     text("td", wording.state(progress.state(sweep.status)))
     text("td", in_words(progress))
-    pools = sweep.pooled or ()
-    text(
-        "td",
-        ", ".join(wording.defined(pool.p_value, wording.small) for pool in pools) or "-",
-        "number",
-    )
+    ps = [wording.defined(pool.p_value, wording.small) for pool in sweep.pooled or ()]
+    text("td", ", ".join(ps) or "-", "number")
 
 
 async def sweep_page(service: Service, sweep_id: str) -> None:
@@ -118,7 +114,7 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
         first = await ask(service.repository.jobs.read, markets[0].job_id)
         asked = [(one.exchange, one.pair, one.timeframe) for one in markets]
         of_conf = (await ask(composing.choices)).markets
-        again = partial(link_again, first, asked, sweep.strategy.split(", "), of_conf)
+        again = partial(link_again, first, asked, [one.strategy for one in markets], of_conf)
         page = SweepPage(service, theme, sweep.id, again)
         page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from pipeline.config import catalogue
 from pipeline.results.records import Job
-from pipeline.validation.wording import setting
+from pipeline.validation.wording import setting, written
 from pipeline.web.service import requests
 
 #: Fields of the form that a configuration has under the same name, by the section that holds them.
@@ -28,10 +28,15 @@ _BOXES = ("exchange", "pair", "timeframe")
 _REST = ("space", "objective", "selection", "min_trades", "seed")
 
 
-def link_again(first: Job, *rest: Any) -> None:
+def link_again(
+    first: Job,
+    asked: Iterable[tuple[str, str, str]],
+    strategies: Iterable[str],
+    markets: Sequence[catalogue.Market],
+) -> None:
     """Link to the form as `address_of_all` fills it in; say so where that cannot be read."""
     try:
-        address = address_of_all(first, *rest)
+        address = address_of_all(first, asked, strategies, markets)
     except (AttributeError, KeyError, TypeError, ValueError):
         why = f"What job {first.id} was told is not as it was stored: it is not asked for again."
         ui.label(why).classes("wrong")
@@ -102,16 +107,16 @@ def _words(job: Job) -> Iterator[tuple[str, str]]:
         own, shown = _CHOSEN.get(section, ("", ""))
         for name in dict.fromkeys(filter(None, (own, *names))):
             if config.get(section, {}).get(name) is not None:
-                yield (shown if name == own else name), _written(config[section][name])
+                yield (shown if name == own else name), written(config[section][name])
     yield from _days(config["data"])
     yield from _limits(job)
     exchange = config["market"]["exchange"]
     for name in requests.TradeCosts.model_fields:
         value = config.get("costs", {}).get(name)
         if value is not None and value != exchange.get(name):
-            yield name, _written(value)
+            yield name, written(value)
     for name in _REST:
-        yield name, _written(config[name])
+        yield name, written(config[name])
     for name, parameter in config["strategy"].get("parameters", {}).items():
         if parameter.get("grid"):
             yield f"p.{name}", ", ".join(setting(value) for value in parameter["grid"])
@@ -124,18 +129,14 @@ def _limits(job: Job) -> Iterator[tuple[str, str]]:
     own = catalogue.read(group, job.exchange if has_own else "default")
     for name, limit in job.config["data"].get("quality", {}).items():
         if limit is not None and limit != own.get(name):
-            yield name, _written(limit)
+            yield name, written(limit)
 
 
 def _days(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if data.get("days"):
-        yield "days", _written(data["days"])
+        yield "days", written(data["days"])
     if data.get("history"):
         yield "length", str(data["history"])
     for name in ("since", "until"):
         if data.get(name):
             yield name, str(data[name])[:10]
-
-
-def _written(value: object) -> str:
-    return str(value).removesuffix(".0")

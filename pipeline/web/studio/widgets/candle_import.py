@@ -96,10 +96,8 @@ class ImportForm:
                     send = partial(self._send, write="true", truth=truth)
                     ui.button(label, on_click=send).props("outline")
             elif answer.new:
-                label, send = (
-                    f"Import {plural(answer.new, 'candle')}",
-                    partial(self._send, write="true"),
-                )
+                label = f"Import {plural(answer.new, 'candle')}"
+                send = partial(self._send, write="true")
                 ui.button(label, on_click=send, color=None).classes("primary")
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.config.market_word import EXAMPLES
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.validation.wording import market_name, plural, setting
+from pipeline.validation.wording import market_name, plural, setting, written
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
 from pipeline.web.studio.frame import sentence, synthetic, text
 from pipeline.web.studio.widgets.mistakes import clear, in_labels, label
@@ -129,14 +129,6 @@ def _typed(value: Any, kind: dict[str, Any]) -> Any:
     if kind["type"] == "integer" and _WHOLE.fullmatch(value):
         return int(value)
     return value
-
-
-def written(value: object) -> str:
-    """Write a control's value as an address has it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    whole = isinstance(value, float) and value.is_integer()
-    return f"{value:.0f}" if whole else str(value)
 
 
 def _from_word(word: str, kind: dict[str, Any]) -> Any:
