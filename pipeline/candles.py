@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,22 +60,15 @@ def _chosen(name: str, store: Path) -> StoredMarket:
     return stored[name]
 
 
-def _measured(market: StoredMarket) -> StoredMarket:
-    """Return a market with its quality, which is measured unless it is known."""
-    from pipeline.market_data.store.inventory import measured_quality
-
-    return market if market.quality else replace(market, quality=measured_quality(market.folder))
-
-
 def _show_all(console: Console, store: Path, *, as_json: bool) -> None:
-    from pipeline.market_data.store.inventory import figures, stored_markets
+    from pipeline.market_data.store.inventory import figures, stored_markets, with_quality
 
     markets = stored_markets(store)
     unknown = sum(market.candles for market in markets if market.quality is None)
     with console.progress("measuring", unknown) as advance:
         for number, market in enumerate(markets):
             if market.quality is None:
-                markets[number] = _measured(market)
+                markets[number] = with_quality(market)
                 advance(market.candles)
     if as_json:
         _print_json(console, {"store": str(store), "candles": [figures(m) for m in markets]})
@@ -108,9 +100,9 @@ def _show_all(console: Console, store: Path, *, as_json: bool) -> None:
 
 def _show_one(console: Console, market: StoredMarket, *, as_json: bool) -> None:
     from pipeline.market_data.quality.report import as_table
-    from pipeline.market_data.store.inventory import figures
+    from pipeline.market_data.store.inventory import figures, with_quality
 
-    market = _measured(market)
+    market = with_quality(market)
     if as_json:
         months = [vars(month) for month in market.months]
         _print_json(console, figures(market) | {"months": months})

@@ -59,7 +59,7 @@ def main(config: FetchConfig) -> None:
 
 def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
     """Fetch what the store lacks, with a bar that counts it."""
-    from pipeline.market_data.sources import fetch_candles
+    from pipeline.market_data.sources import fetch_candles, keep_quality
 
     with ExitStack() as stack:
         advance: Advance | None = None
@@ -74,6 +74,7 @@ def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
             done_before = done
 
         fetched = fetch_candles(config.market, config.data, on_progress, console.note)
+    keep_quality(config.market, config.data)
     for warning in fetched.warnings:
         console.note(warning)
     return fetched.raw, config.market.id

@@ -14,8 +14,7 @@ from pipeline.cli import command
 from pipeline.cli.arguments import stored_parser
 from pipeline.cli.console import Console
 from pipeline.config import StoredConfig, load
-from pipeline.errors import UserError
-from pipeline.validation.wording import marked, market_name, percent
+from pipeline.validation.wording import marked, percent
 
 if TYPE_CHECKING:
     from pipeline.results.damage import DamagedRowError
@@ -28,10 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Monitor configurations, print what came of it, and return the exit status."""
     line = stored_parser("monitor", "[ID ...]", __doc__, StoredConfig).read(arguments)
     config = load(line.overrides, StoredConfig, "stored")
-    if config.data is not None and not line.ids:
-        raise UserError(
-            "data=... holds the candles of one market: name the configurations it is for."
-        )
 
     from pipeline.results.jsonable import dumps
     from pipeline.review.monitoring import Outcome, monitor_configuration
@@ -73,19 +68,12 @@ def _configurations(
 
     Of all, those whose rows cannot be read are returned beside the others.
     """
-    from pipeline.review.stored import find
+    from pipeline.review.stored import find_named
 
-    if not ids:
-        rows = repository.configurations.find(limit=None)
-        return rows, rows.damaged
-    configurations = [find(repository, configuration_id) for configuration_id in dict.fromkeys(ids)]
-    markets = sorted({market_name(c) for c in configurations})
-    if config.data is not None and len(markets) > 1:
-        raise UserError(
-            f"data=... holds the candles of one market, the configurations are of"
-            f" {', '.join(markets)}: monitor one market at a time."
-        )
-    return configurations, ()
+    if ids or config.data is not None:
+        return find_named(repository, ids, config.data), ()
+    rows = repository.configurations.find(limit=None)
+    return rows, rows.damaged
 
 
 def _show(console: Console, outcomes: Sequence[Outcome], read_only: bool) -> None:

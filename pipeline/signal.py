@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pipeline.results.signal_models import Signal
 
 
+_COLUMNS = ("configuration", "market", "stage", "candle closed (UTC)", "holds", "next open", "size")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the signals of configurations, and return the exit status."""
     parser = stored_parser("signal", "[ID ...]", __doc__, StoredConfig)
@@ -29,10 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = parser.read(arguments)
     as_of = _time(line.options.as_of)
     config = load(line.overrides, StoredConfig, "stored")
-    if config.data is not None and not line.ids:
-        raise UserError(
-            "data=... holds the candles of one market: name the configurations it is for."
-        )
 
     from pipeline.live.gathering import signals
     from pipeline.results.jsonable import dumps
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console = Console()
     with open_existing(config) as repository:
-        configurations = _configurations(repository, line.ids)
+        configurations = _configurations(repository, line.ids, config)
         made = list(signals(config, repository, configurations, as_of, console.note))
     if line.options.json:
         console.print(dumps({"signals": [signal.to_dict() for signal in made]}))
@@ -63,12 +62,14 @@ def _time(text: str | None) -> datetime | None:
         ) from None
 
 
-def _configurations(repository: Repository, ids: Sequence[str]) -> list[Configuration]:
+def _configurations(
+    repository: Repository, ids: Sequence[str], config: StoredConfig
+) -> list[Configuration]:
     """Find the configurations that are named, or all that are switched on."""
-    from pipeline.review.stored import find
+    from pipeline.review.stored import find_named
 
-    if ids:
-        return [find(repository, one) for one in dict.fromkeys(ids)]
+    if ids or config.data is not None:
+        return find_named(repository, ids, config.data)
     active = repository.checks.active()
     found = [one.configuration for one in active if one.configuration is not None]
     if not found:
@@ -96,16 +97,7 @@ def _show(console: Console, made: Sequence[Signal]) -> None:
         )
         for signal in made
     ]
-    columns = (
-        "configuration",
-        "market",
-        "stage",
-        "candle closed (UTC)",
-        "holds",
-        "next open",
-        "size",
-    )
-    console.table("Signals", columns, rows)
+    console.table("Signals", _COLUMNS, rows)
     for signal in made:
         console.print(f"{signal.id}: {sentence(signal)}")
     if any(signal.size == 0.0 and signal.refusal is None for signal in made):

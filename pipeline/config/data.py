@@ -99,6 +99,12 @@ class MarketConfig(Section):
         return f"{self.base}/{self.quote}" + (f":{self.settle}" if self.settle else "")
 
     @property
+    def ccxt_id(self) -> str:
+        """Name of its exchange in ccxt; only of a market whose candles are fetched."""
+        assert self.exchange.ccxt_id is not None, "refused by the configuration"
+        return self.exchange.ccxt_id
+
+    @property
     def id(self) -> str:
         """``binance:BTC/USDT:5m``, the name of the market everywhere."""
         return f"{self.exchange.name}:{self.pair}:{self.timeframe}"

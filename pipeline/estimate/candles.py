@@ -95,10 +95,9 @@ def span_of(data: CcxtData) -> Span:
 
 def folder_of(config: TrainConfig, data: CcxtData) -> Path:
     """Folder of the store that holds the candles a run would fetch."""
-    exchange, timeframe = config.market.exchange.ccxt_id, config.market.timeframe
-    assert exchange is not None, "refused by the configuration"
-    pair = config.market.pair
-    return candle_path(Path(data.store), exchange, pair, data.resample_from or timeframe)
+    market = config.market
+    timeframe = data.resample_from or market.timeframe
+    return candle_path(Path(data.store), market.ccxt_id, market.pair, timeframe)
 
 
 def _stored(config: TrainConfig, data: CcxtData, span: Span) -> tuple[Candles, str] | None:

@@ -28,7 +28,8 @@ from pipeline.market_data.quality.report import QualityLimits, QualityReport, as
 from pipeline.market_data.raw import RawCandles, RawFunding, empty
 from pipeline.market_data.rearranged import rearranged
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.store.store import stored_elsewhere
+from pipeline.market_data.store.inventory import measured_quality
+from pipeline.market_data.store.store import candle_path, stored_elsewhere
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
@@ -138,10 +139,9 @@ def load_funding(
     if isinstance(data, CcxtData):
         from pipeline.market_data.exchange.funding import fetch_funding
 
-        assert market.exchange.ccxt_id is not None, "refused by the configuration"
         span = int(candles.timestamp[0]), int(candles.timestamp[-1]) + candles.step_ms
         rows = fetch_funding(
-            market.exchange.ccxt_id,
+            market.ccxt_id,
             market.pair,
             span,
             data.store,
@@ -259,8 +259,6 @@ def fetch_candles(
     """
     from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 
-    exchange = market.exchange
-    assert exchange.ccxt_id is not None, "refused by the configuration"
     since, until = data.span_ms(int(time.time() * 1000))
     timeframe = data.resample_from or market.timeframe
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
@@ -268,7 +266,7 @@ def fetch_candles(
     # A border inside a candle of the market takes the next open.
     since, until = (-(-border // built_step) * built_step for border in (since, until))
     request = CandleRequest(
-        exchange.ccxt_id, market.pair, timeframe, since, until, data.kraken, data.archive
+        market.ccxt_id, market.pair, timeframe, since, until, data.kraken, data.archive
     )
     fetched = fetch_ccxt(
         request, data.store, on_progress, on_note=on_note, stop=stop, network=data.network
@@ -281,10 +279,8 @@ def compare_exchanges(
 ) -> QualityReport:
     """Add to a report how far the candles are from the pair's at other exchanges in the store."""
     end = report.last_bar + timeframe_ms(market.timeframe)
-    exchange = market.exchange.ccxt_id
-    assert exchange is not None, "refused by the configuration"
     others = stored_elsewhere(
-        Path(data.store), exchange, market.pair, market.timeframe, report.first_bar, end
+        Path(data.store), market.ccxt_id, market.pair, market.timeframe, report.first_bar, end
     )
     return report.compare(raw, others)
 
@@ -294,13 +290,20 @@ def quality_row(
 ) -> tuple[str, str, str, str, str]:
     """Return candles that came as a row (`pipeline.market_data.quality.report.as_row`).
 
-    A perpetual contract's funding is fetched too.
+    A perpetual contract's funding is fetched too, and the quality of all that is stored is kept.
     """
+    keep_quality(market, data)
     candles, report = make_regular(raw, market.timeframe, market.id)
     if market.perpetual:
         note(f"{market.id}: {load_funding(market, data, candles, note)}")
     report = compare_exchanges(report, raw, market, data)
     return as_row(report, QualityLimits(**data.quality.model_dump()))
+
+
+def keep_quality(market: MarketConfig, data: CcxtData) -> None:
+    """Measure all that is stored of a market, and keep it for whoever looks at the store next."""
+    timeframe = data.resample_from or market.timeframe
+    measured_quality(candle_path(Path(data.store), market.ccxt_id, market.pair, timeframe))
 
 
 def bars_expected(market: MarketConfig, data: Data) -> int:

@@ -17,7 +17,7 @@ from pipeline.cli.arguments import LATEST
 from pipeline.config import CcxtData, SimulationConfig, StorageConfig, milliseconds
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.results.artifacts import OUT_OF_SAMPLE, ArtifactSet, DailySeries, read_series
+from pipeline.results.artifacts import OUT_OF_SAMPLE, SEARCH, ArtifactSet, DailySeries, read_series
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache, check_file
@@ -80,6 +80,7 @@ def load_report(
     *,
     whole: bool = True,
     cache: Cache | None = None,
+    searched: bool = True,
 ) -> ReportData:
     """Load a configuration with all that is kept of it.
 
@@ -94,14 +95,16 @@ def load_report(
         kept.
     cache : dict, optional
         As of `pipeline.results.file_digests.differences`.
+    searched : bool
+        Whether to compare what the search kept with its digests, too: a second for 10⁸ scores.
 
     Raises
     ------
     UserError
         When no configuration has this id.
     """
-    cache = {} if cache is None else cache
-    clauses = artifact_clauses(storage, stored.find(repository, configuration_id), cache)
+    found, unread = stored.find(repository, configuration_id), () if searched else SEARCH
+    clauses = artifact_clauses(storage, found, cache, unread)
     sight = load_sight(repository, storage, configuration_id, clauses)
     configuration = sight.configuration
     missing: dict[str, str] = {}
@@ -114,7 +117,8 @@ def load_report(
             return None
 
     artifacts = load_or_note(
-        "artifacts", lambda: stored.read_record(storage, configuration, searched=whole, cache=cache)
+        "artifacts",
+        lambda: stored.read_record(storage, configuration, clauses, searched=whole),
     )
     candles = None
     if whole:

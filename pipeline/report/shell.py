@@ -70,6 +70,12 @@ def render(template: str, title: str, figures: Mapping[str, Any], **content: Any
     )
 
 
+def compile_templates() -> None:
+    """Compile what `macro` reads, so that nobody waits for it later."""
+    for template in TEMPLATES.list_templates(("jinja",)):
+        TEMPLATES.get_template(template)
+
+
 def macro(template: str, name: str, *given: Any) -> Markup:
     """Return the part of a page that a macro makes, in which every text is escaped."""
     return Markup(bound(getattr(TEMPLATES.get_template(template).module, name)(*given)))

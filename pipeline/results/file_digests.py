@@ -5,7 +5,7 @@ What is not a plain file is never opened: a pipe would be waited for, a link may
 
 import hashlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 #: Bytes of an artifact: a surface of a hundred million combinations with ten metrics.
@@ -20,11 +20,18 @@ def digests_of(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
 
 
-def differences(folder: Path, digests: Mapping[str, str], cache: Cache | None = None) -> list[str]:
+def differences(
+    folder: Path,
+    digests: Mapping[str, str],
+    cache: Cache | None = None,
+    unread: Collection[str] = (),
+) -> list[str]:
     """Say which files are not those of ``digests``: clauses, empty where all are.
 
     Parameters
     ----------
+    unread : collection of str
+        Names of files that are there, or not, without a look at their bytes.
     cache : dict, optional
         Filled by this function: a file whose size, times and inode are as they were is not read
         again.
@@ -39,7 +46,7 @@ def differences(folder: Path, digests: Mapping[str, str], cache: Cache | None = 
             clauses.append(f"artifact {name} was added")
             continue
         try:
-            same = digest_of(path, cache) == digests[name]
+            same = name in unread or digest_of(path, cache) == digests[name]
         except OSError as error:
             clauses.append(f"artifact {name} cannot be read: {error.strerror}")
             continue

@@ -5,7 +5,7 @@ and the row must follow from its own figures and events. All of it takes millise
 asked whenever something is about to be traded.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,19 +88,22 @@ def explained_as_checked(
 
 
 def artifact_clauses(
-    storage: StorageConfig, configuration: Configuration | None, cache: Cache | None = None
+    storage: StorageConfig,
+    configuration: Configuration | None,
+    cache: Cache | None = None,
+    unread: Collection[str] = (),
 ) -> list[str]:
     """Say which artifacts are not what was stored; of no row, and of one without any, none.
 
     Where none can be compared because their disk is not there, that is a clause too: what was not
-    looked at is not served.
+    looked at is not served. ``cache`` and ``unread`` are those of `differences`.
     """
     if configuration is None or configuration.artifacts is None:
         return []
     if configuration.artifact_digests and not has_artifacts(storage):
         return [f"its artifacts cannot be compared: {storage.artifacts} is empty or not there"]
     folder = Path(storage.artifacts) / configuration.id
-    return differences(folder, configuration.artifact_digests, cache)
+    return differences(folder, configuration.artifact_digests, cache, unread)
 
 
 def compare_stored(
@@ -171,7 +174,7 @@ def check(repository: Repository, storage: StorageConfig, configuration: Configu
     checked_with_artifacts(repository, storage, configuration.id).agreed()
     if configuration.artifacts is None:
         return
-    record = read_record(storage, configuration, checked=False)
+    record = read_record(storage, configuration, ())
     config = simulation_config(repository, configuration)
     configuration, context = row_context(repository, configuration.id, config)
     spread = configuration.document["market_microstructure"]["avg_spread_bps"]

@@ -4,7 +4,7 @@ What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,11 +36,12 @@ from pipeline.results.address import parse_url
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository, open_database
-from pipeline.results.file_digests import Cache, differences
+from pipeline.results.file_digests import differences
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.search import Evaluator, single_point
 from pipeline.training.candles import load_candles
+from pipeline.validation.wording import market_name
 
 Data = CcxtData | FileData | SyntheticData
 
@@ -101,6 +102,26 @@ def find(repository: Repository, configuration_id: str) -> Configuration:
             f" The newest is {ids[0]}." if ids else " The database holds none."
         )
         raise UserError(f"No configuration has the id {configuration_id}.{near}") from None
+
+
+def find_named(
+    repository: Repository, ids: Sequence[str], data: Data | None
+) -> list[Configuration]:
+    """Read configurations by their ids, each once; ``data`` takes the place of their candles.
+
+    Raises
+    ------
+    UserError
+        When one is not there, or ``data`` is for none of them or for several markets.
+    """
+    named = [find(repository, one) for one in dict.fromkeys(ids)]
+    markets = sorted({market_name(one) for one in named})
+    if data is not None and len(markets) != 1:
+        raise UserError(
+            "data=... holds the candles of one market: name the configurations it is for."
+            + (f" These are of {', '.join(markets)}: take one market at a time." if named else "")
+        )
+    return named
 
 
 def simulation_config(
@@ -222,11 +243,10 @@ def check_fetched(config: SimulationConfig, data: CcxtData) -> None:
         When one is missing.
     """
     market, timeframe = config.market, data.resample_from or config.market.timeframe
-    assert market.exchange.ccxt_id is not None, "refused by the configuration"
     assert data.since_ms is not None, "pinned to the trained span"
     assert data.until_ms is not None, "pinned to the trained span"
     step = timeframe_ms(timeframe)
-    path = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
+    path = candle_path(Path(data.store), market.ccxt_id, market.pair, timeframe)
     gone = not path.exists()
     if not gone:
         with locked(path) as writable:
@@ -252,8 +272,7 @@ def stored_since(config: SimulationConfig, configuration: Configuration) -> Ccxt
     end = min(2 * until - since, round(time.time() * 1000))
     kinds = [data.resample_from or market.timeframe, *([FUNDING] if market.perpetual else [])]
     for kind in kinds:
-        assert market.exchange.ccxt_id is not None, "refused by the configuration"
-        path = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, kind)
+        path = candle_path(Path(data.store), market.ccxt_id, market.pair, kind)
         files = [file for file in month_files(path) if month.month_span(file.stem)[1] > until]
         records = filter(None, map(month.read_record, files))
         answered = united(span for record in records for span in record.answered)
@@ -296,15 +315,14 @@ def artifact_folder(storage: StorageConfig, configuration: Configuration) -> Pat
 def read_record(
     storage: StorageConfig,
     configuration: Configuration,
+    clauses: Sequence[str] | None = None,
     *,
-    checked: bool = True,
     searched: bool = True,
-    cache: Cache | None = None,
 ) -> ArtifactSet:
     """Read the artifacts of a configuration.
 
-    ``checked`` compares them with the digests in its row first; ``cache`` is that of `differences`.
-    Unless ``searched`` what the search kept is left out: of a large grid it is 400 MB.
+    ``clauses`` say which are not what was stored (`differences`); None: it is looked here. Unless
+    ``searched`` what the search kept is left out: of a large grid it is 400 MB.
 
     Raises
     ------
@@ -314,7 +332,9 @@ def read_record(
         When they are not what was stored, are cut short or are not what their names say.
     """
     folder = artifact_folder(storage, configuration)
-    if checked and (clauses := differences(folder, configuration.artifact_digests, cache)):
+    if clauses is None:
+        clauses = differences(folder, configuration.artifact_digests)
+    if clauses:
         raise UnreadableRecordError(
             f"The artifacts in {folder} are damaged: {'; '.join(clauses)}. Restore them from a"
             " copy."

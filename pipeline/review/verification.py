@@ -152,7 +152,7 @@ def _computed_again(
     reporter: Reporter,
     extent: Extent,
 ) -> Receipt:
-    record = read_record(config.storage, configuration, checked=False)
+    record = read_record(config.storage, configuration, ())
     own = simulation_config(repository, configuration)
     named = config.data is not None
     simulation = simulation_config(repository, configuration, config.data) if named else own

@@ -1,17 +1,20 @@
 """`scripts/signal`: what a configuration holds and does next is what a backtest does then."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gpu_engine import REASONS, Window
 from pipeline import signal
-from pipeline.config import StorageConfig
+from pipeline.config import StorageConfig, StoredConfig, load
+from pipeline.errors import UserError
 from pipeline.live.trader import trader_of
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.results.signal_models import Signal
+from pipeline.review import stored
 from support.runs import ask
 from support.stored import command, fading_candles, write
 
@@ -93,6 +96,24 @@ def test_nothing_is_switched_on(grown):
     finished = command(signal, grown.folder)
     assert finished.status == 2
     assert "switched on" in finished.err
+
+
+def test_other_candles_are_of_one_market(grown, monkeypatch):
+    file = ("data=file", "data.path=candles.parquet")
+    unnamed = command(signal, grown.folder, *file)
+    assert (unnamed.status, unnamed.out) == (2, "")
+    assert "name the configurations it is for." in unnamed.err
+
+    def named(repository):
+        (one,) = repository.configurations.find()
+        other = replace(one, id="other", timeframe="4h")
+        kinds = {found.id: found for found in (one, other)}
+        monkeypatch.setattr(stored, "find", lambda _, identity: kinds[identity])
+        data = load(file, StoredConfig, "stored").data
+        return stored.find_named(repository, ["other", one.id], data)
+
+    with pytest.raises(UserError, match="take one market at a time"):
+        ask(grown.folder, named)
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2023-13-01"])

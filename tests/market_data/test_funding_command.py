@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.market_data.exchange import fetching, funding
 from pipeline.market_data.raw import RawFunding
+from pipeline.market_data.store.inventory import stored_markets
 from pipeline.market_data.store.store import candle_path, load_rows
 from support.loopback import CANDLE_START, LoopbackBinanceFutures, candle_series, payments
 
@@ -51,6 +52,8 @@ def test_a_fetch_brings_the_funding_and_says_what_it_comes_to(command, rows, tmp
     assert f"{len(paid)} payments" in fetched.err
     assert f"{36500 * sum(paid) / DAYS:+.3g} %" in fetched.err
     np.testing.assert_array_equal(stored(tmp_path).rows.rate, [r for _, r in rows[: 3 * DAYS]])
+    (market,) = stored_markets(tmp_path / "var/candles")
+    assert market.quality.rows == market.candles == 24 * DAYS  # every fetch measures it
 
 
 def test_a_training_pays_it_and_names_it(command, exchange, rows, tmp_path):

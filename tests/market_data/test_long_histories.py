@@ -7,6 +7,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.config.history import EARLIEST_MS
 from pipeline.market_data.sources import load_candles, within_history
 from pipeline.market_data.store.beginning import BEGINNING
+from pipeline.market_data.store.inventory import QUALITY
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.store.store import load as load_store
 from support.loopback import (
@@ -43,7 +44,7 @@ def test_all_there_is_begins_with_the_first_candle(fetch, tmp_path, exchange):
     np.testing.assert_array_equal(stored.rows.timestamp, CANDLE_START + HOUR * np.arange(COUNT))
     names = sorted(file.name for file in folder_of(tmp_path).iterdir())
     assert names == ["2023-01.parquet", "2023-02.parquet", "2023-03.parquet", "2023-04.parquet",
-                     BEGINNING]  # fmt: skip
+                     BEGINNING, QUALITY]  # fmt: skip
 
 
 def test_a_second_run_asks_for_nothing_again(fetch, tmp_path, exchange):

@@ -16,6 +16,7 @@ import pytest
 
 from gpu_engine import TRADE
 from pipeline.results.artifacts import (
+    SEARCH,
     ArtifactSet,
     DailySeries,
     NullDistribution,
@@ -110,6 +111,18 @@ def socket_instead(path):
 
 ODD = [pipe, folder_instead, link_outside, link_to_a_device, link_to_nothing, link_to_itself]
 ODD += [socket_instead]
+
+
+def test_only_a_file_that_is_to_be_read_is_compared(folder):
+    digests = digests_of(folder)
+    for name in NAMES:
+        (folder / name).write_bytes(b"edited")
+    others = [f"artifact {name} is not what was stored" for name in sorted(digests)]
+    assert differences(folder, digests, None, SEARCH) == [
+        clause for clause in others if not any(f" {name} " in clause for name in SEARCH)
+    ]
+    (folder / SEARCH[0]).unlink()  # that one is gone is seen without a look at it
+    assert differences(folder, digests, None, digests) == [f"artifact {SEARCH[0]} is gone"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from pipeline.market_data.store.inventory import measured_quality
 from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.results.database import open_database
@@ -37,7 +38,9 @@ def large(tmp_path_factory):
     span = (FIRST, FIRST + 3650 * DAY)
     rows = synthetic_candles(3650, "5m", 1, first_ms=FIRST)
     store = folder / "candles"
-    save(candle_path(store, "binance", "BTC/USDT", "5m"), EMPTY.overlay(rows, [span]), "a test")
+    market = candle_path(store, "binance", "BTC/USDT", "5m")
+    save(market, EMPTY.overlay(rows, [span]), "a test")
+    assert measured_quality(market)  # as every fetch and import leave it
     url, root = f"sqlite:///{folder}/var/trainings.db", folder / "var/artifacts"
     with open_database(url) as repository:
         assert repository.dispatcher.claim()  # nobody runs what waits

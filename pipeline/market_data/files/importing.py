@@ -29,6 +29,7 @@ from pipeline.market_data.raw import (
 )
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store import store
+from pipeline.market_data.store.inventory import measured_quality
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 #: Whose candle is kept where the two disagree.
@@ -122,11 +123,10 @@ SHOWN = 5
 
 def import_request(config: FetchConfig) -> Request:
     """Return the files of an import, and the market that they are to be of."""
-    assert config.market.exchange.ccxt_id is not None, "refused by the configuration"
     assert config.import_path is not None, "whoever calls has files"
     return Request(
         Path(config.import_path),
-        config.market.exchange.ccxt_id,
+        config.market.ccxt_id,
         config.market.pair,
         config.data.resample_from or config.market.timeframe,
         zone=config.timezone,
@@ -201,6 +201,7 @@ def store_import(
         if agree is not None:
             agree(merged)
         store.save(imported.folder, merged.stored, imported.source)
+        measured_quality(imported.folder)
     return merged
 
 
@@ -233,11 +234,8 @@ def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, s
     merged = store_import(imported, config.truth, console.note)
     _show_disagreement(console, merged, config.truth)
     answered = clipped(merged.stored.answered, imported.span)
-    candles, built_step = (
-        merged.stored.between(*imported.span),
-        timeframe_ms(config.market.timeframe),
-    )
-    built = resampled(candles, imported.step, built_step, answered)
+    candles, step = merged.stored.between(*imported.span), timeframe_ms(config.market.timeframe)
+    built = resampled(candles, imported.step, step, answered)
     return built, f"{config.market.id} from {imported.source}"
 
 

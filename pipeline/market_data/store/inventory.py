@@ -1,14 +1,14 @@
 """List what the store holds: markets, their spans, holes and sizes, from the footers of the files.
 
-The quality of a market takes all of its candles. It is measured where somebody asks for it, and
-kept beside the months with the hash of what it was measured on.
+The quality of a market takes all of its candles. Every fetch and import measures it, or else who
+asks for it. It is kept beside the months with the hash of what it was measured on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -261,6 +261,11 @@ def _known_quality(
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # it is measured once more
     return None
+
+
+def with_quality(market: StoredMarket) -> StoredMarket:
+    """Return a market with its quality, which is measured unless it is known."""
+    return market if market.quality else replace(market, quality=measured_quality(market.folder))
 
 
 def measured_quality(folder: Path) -> QualityReport | None:

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 from pipeline.config import milliseconds, moment
 from pipeline.errors import NotFoundError, suggestion
-from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.store.inventory import (
     StoredMarket,
     figures,
     market_folders,
-    measured_quality,
     stored_market,
+    with_quality,
 )
 from pipeline.market_data.store.levels import StoredSeries, level_for, level_name
 from pipeline.market_data.timeframe import TIMEFRAMES
@@ -89,7 +88,7 @@ class CandleService:
         NotFoundError
             When none of its candles are stored.
         """
-        return stored_market(self._folder(identity))
+        return with_quality(stored_market(self._folder(identity)))
 
     def picture(self, market: StoredMarket) -> Figure | None:
         """Draw its candles by day; None where it has none.
@@ -104,13 +103,6 @@ class CandleService:
         step = TIMEFRAMES[market.timeframe]
         days = stored_days(StoredSeries(market.folder, step, (0, 2**62)), step)
         return panels(days, market.holes, HOLES)
-
-    def quality(self, market: StoredMarket) -> tuple[QualityReport | None, str | None]:
-        """Measure the quality of its candles, unless it is known; return it and when that was."""
-        if market.quality is not None:
-            return market.quality, market.measured
-        report = measured_quality(market.folder)
-        return report, stored_market(market.folder).measured
 
     def chart(self, market: StoredMarket, span: tuple[int, int], most: int) -> ChartCandles:
         """Read the candles that touch a span, the shortest of which there are at most ``most``.

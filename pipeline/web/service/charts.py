@@ -186,9 +186,8 @@ def _stored(config: SimulationConfig, span: Span) -> tuple[StoredSeries, int] | 
     data, market = config.data, config.market
     if not isinstance(data, CcxtData) or data.surrogate is not None:
         return None
-    assert market.exchange.ccxt_id is not None, "refused by the configuration"
     timeframe = data.resample_from or market.timeframe
-    folder = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
+    folder = candle_path(Path(data.store), market.ccxt_id, market.pair, timeframe)
     step = timeframe_ms(timeframe)
     series = StoredSeries(folder, step, span)
     if not len(series):

@@ -65,7 +65,7 @@ class _Fetch:
         return FetchView(
             id=self.id,
             market=self.market,
-            candles_id=f"{market.exchange.ccxt_id}:{market.pair}:{market.timeframe}",
+            candles_id=f"{market.ccxt_id}:{market.pair}:{market.timeframe}",
             since=datetime.fromtimestamp(since / 1000, UTC),
             until=datetime.fromtimestamp(until / 1000, UTC),
             status=self.status,
@@ -226,11 +226,11 @@ class Fetches:
 
     def _fail(self, fetch: _Fetch, error: UserError) -> None:
         """Note why it failed; an exchange that has banned this address is not asked again."""
-        exchange = fetch.config.market.exchange.ccxt_id
+        exchange = fetch.config.market.ccxt_id
         with self._lock:
             if fetch.status == "running":
                 fetch.end("failed", str(error))
             if isinstance(error, BannedError):
                 for other in self._all.values():
-                    if other.waits and other.config.market.exchange.ccxt_id == exchange:
+                    if other.waits and other.config.market.ccxt_id == exchange:
                         other.end("failed", str(error))

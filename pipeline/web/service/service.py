@@ -283,11 +283,13 @@ class Service(BatchService):
         sight = load_sight(self.repository, self.settings.storage, configuration_id)
         return replace(sight, served=True)
 
-    def report(self, configuration_id: str) -> ReportData:
-        """Load everything that a page shows at once: no candles, nothing that the search kept."""
+    def report(self, configuration_id: str, *, searched: bool = True) -> ReportData:
+        """Load what a page shows at once; if ``searched`` the files of the search are compared."""
         self.configuration(configuration_id)
         storage, files = self.settings.storage, self.tables.files
-        report = load_report(self.repository, storage, configuration_id, whole=False, cache=files)
+        report = load_report(
+            self.repository, storage, configuration_id, whole=False, cache=files, searched=searched
+        )
         return replace(report, served=True)
 
     def heatmap(self, configuration_id: str, query: requests.HeatmapQuery) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 
 from fastapi import FastAPI
 from nicegui import ui
 
+from pipeline.report.shell import compile_templates
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
 from pipeline.web.studio.memory import return_memory
@@ -68,6 +70,9 @@ def mount(app: FastAPI, service: Service) -> None:
             ui.status_code(404)
             sentence("Nothing is at this address. The pages are named above.")
 
+    compile_templates()
+    for name in ("numpy.ma", "pyarrow.compute"):  # what libraries import with their first call
+        import_module(name)
     return_memory()
     # NiceGUI warns of every page that was left before it was built, which is no fault, and has no
     # setting for it: its logger's level is the public way.

@@ -93,6 +93,7 @@ def test_candles_come_into_the_store(client, exchange):
     assert stored(client).close.tolist() == [row[4] for row in exchange.history["1h"][:960]]
     (market,) = client.get("/api/candles").json()["candles"]
     assert market["id"] == done["candles_id"] == "binance:BTC/USDT:1h"
+    assert (market["quality"], market["quality_at"] is None) == ("ok", False)
 
 
 def test_one_runs_after_the_other_and_a_failure_leaves_the_next(client, exchange):

@@ -110,7 +110,9 @@ def test_a_file_is_looked_at_and_then_written(client, store, body, file):
     written = send(client, body, file, write=True).json()
     assert written == looked | {"written": True}
     assert load(folder(store)).rows.close.tolist() == [row[4] for row in ROWS]
-    assert client.get("/api/candles").json()["candles"][0]["sources"] == [file]
+    (listed,) = client.get("/api/candles").json()["candles"]
+    assert listed["sources"] == [file]
+    assert listed["quality_at"] is not None  # an import measures what it leaves
 
 
 def test_a_contradiction_is_told_and_never_written_in_silence(here, client, store):

@@ -205,9 +205,10 @@ def test_a_market_is_described_and_drawn(stored, rows):
     days = np.arange(FIRST, FIRST + 40 * DAY, DAY)
     first = np.searchsorted(rows.timestamp, days)
     assert drawn["data"][2]["y"] == pytest.approx(np.add.reduceat(rows.volume, first))
-    report, measured = service.quality(market)
-    assert report.rows == len(rows) == market.candles
-    assert service.quality(service.market(market.id)) == (report, measured)
+    assert market.quality.rows == len(rows) == market.candles
+    again = service.market(market.id)
+    assert again.quality == market.quality
+    assert datetime.now(UTC) - datetime.fromisoformat(again.measured) < timedelta(minutes=5)
     assert service.parts() == {
         "exchange": ["binance"], "pair": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "timeframe": ["1h"],
     }  # fmt: skip

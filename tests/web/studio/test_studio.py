@@ -200,6 +200,22 @@ def test_what_was_edited_is_said_on_a_page_with_the_rest(watched, folder):
         assert "was changed by" in said("sweeps", "strategy", "another", strategy, sweep)
 
 
+def test_what_a_search_kept_is_compared_once_the_page_is_drawn(watched, folder):
+    with open_database(f"sqlite:///{folder}/var/trainings.db") as repository:
+        (sweep_id,) = repository.sweeps.ids(1)
+        job_id = repository.sweeps.markets(sweep_id)[0].job_id
+        (found,) = repository.configurations.find(job_id=job_id)
+    file = folder / "var/artifacts" / found.id / "scores.npz"
+    kept = file.read_bytes()
+    file.write_bytes(kept[:-9])
+    try:
+        page = watched().open(f"/configurations/{found.id}")
+        page.locator("main header").get_by_text("scores.npz is not what was stored").wait_for()
+        page.locator("#trades svg").first.wait_for()
+    finally:
+        file.write_bytes(kept)
+
+
 @pytest.mark.parametrize("path", ["/api", "/apis", "/api//x", "/api/nope"])
 def test_no_page_answers_below_the_api(watched, path):
     reader = watched()

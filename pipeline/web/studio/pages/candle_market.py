@@ -38,7 +38,7 @@ _MONTHS = ("month", "candles", "missing", "size", "written (UTC)", "from")
 
 
 async def market_page(service: Service, identity: str) -> None:
-    """Show one market: what its files say at once, then its picture and its quality."""
+    """Show one market: what its files say at once, then its picture."""
     with frame(identity, "/candles", notice=service.read_only) as theme:
         try:
             market = await ask(service.candles.market, identity)
@@ -47,7 +47,6 @@ async def market_page(service: Service, identity: str) -> None:
             return
         choices = await ask(composing.choices)
         picturing = begin(service.candles.picture, market)
-        measures = begin(service.candles.quality, market)
         _facts(market, {(m.exchange, m.pair, m.timeframe) for m in choices.markets})
         with ui.element("section") as picture:
             text("h2", "Coverage (UTC)")
@@ -55,12 +54,9 @@ async def market_page(service: Service, identity: str) -> None:
         with ui.element("section"):
             text("h2", "Candles")
             chart = _chart(service, market)
-        with ui.element("section") as quality:
+        with ui.element("section"):
             text("h2", "Quality")
-            if market.quality is not None:
-                _quality(market.quality, market.measured)
-            else:
-                measuring = sentence("Measuring the quality …").props("role=status")
+            _quality(market.quality, market.measured)
         _holes(market)
         _months(market)
         if not await reader.arrival(picturing):
@@ -76,12 +72,6 @@ async def market_page(service: Service, identity: str) -> None:
                     theme.drawing(drawn, _COVERAGE, "figure panels", "id=coverage")
         if chart is not None:
             await reader.soon(partial(chart.show, chart.view))
-        if market.quality is None:  # it takes as long as all else, which goes on meanwhile
-            report, measured = await measures
-            reader.check_open(reader.client_here())
-            measuring.delete()
-            with quality:
-                _quality(report, measured)
 
 
 def _facts(market: StoredMarket, named: set[tuple[str, str, str]]) -> None:

@@ -31,8 +31,8 @@ from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
 _SEEN = "document.querySelector('.early')?.remove()"
-#: Has the browser run the library of charts while it waits for them.
-_PRELOAD = "<script>setTimeout(() => import('nicegui-echart'))</script>"
+#: Has the browser fetch the library of charts with the page, and run it while it waits for them.
+_PRELOAD = "<script type=module async>import 'nicegui-echart'</script>"
 _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 
@@ -45,7 +45,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             _refuse(service, configuration_id, error)
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))
-        loading = begin(service.report, configuration_id)
+        loading = begin(service.report, configuration_id, searched=False)
         excursions = asyncio.create_task(excursions_of(service, loading))
         excursions.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await reader.arrival(excursions)
@@ -53,6 +53,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         sight = loading.result() if there else replace(sight, missing=_LOADING)
         try:
             page = ConfigurationPage(service, theme, sight)
+            ui.add_head_html(_PRELOAD)
             ui.add_body_html(script("seen.js"))
             ui.on("seen", page.look_again)
             if there:
@@ -67,10 +68,13 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             why = "; ".join(sight.checked.objections if sight.checked else ())
             if not why:
                 raise
-            trades, edited = None, ConflictError(f"It cannot be shown as a whole: {why}.")
+            edited = ConflictError(f"It cannot be shown as a whole: {why}.")
             _refuse(service, configuration_id, edited)
+            return
         if trades is not None:
             await (reader.soon(trades.begin) if there else trades.begin())
+        await reader.connected()
+        await page.renew()  # what the search kept is compared now, too
 
 
 def _refuse(service: Service, identity: str, error: Exception) -> None:
@@ -89,9 +93,7 @@ class ConfigurationPage:
         ui.page_title(f"{title(sight)} · Strategy Studio")
         inner, made = _labelled(head(sight)), _sections(sight)
         # Plain markup is seen before the scripts of the page run, which takes them half a second.
-        ui.add_body_html(
-            f'<div class="early" aria-hidden="true"><div>{inner}</div></div>{_PRELOAD}'
-        )
+        ui.add_body_html(f'<div class="early" aria-hidden="true"><div>{inner}</div></div>')
         self._head = markup(inner, "header")
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
@@ -139,16 +141,16 @@ class ConfigurationPage:
         """Bring the page up to date if something happened since; a reason half written stays."""
         events = await attempt(self._service.repository.configurations.events, self._identity)
         if events is not None and events != self._report.events:
-            await self._renew()
+            await self.renew()
 
-    async def _renew(self) -> None:
+    async def renew(self) -> None:
         """Bring head, switch and audit trail up to date."""
         report = await attempt(self._service.report, self._identity)
         if report is not None:
             self.say(report, "verdict", "history")
 
     async def _switched(self) -> None:
-        await self._renew()
+        await self.renew()
         with self._live:  # the button that asked for it is gone with the old switch
             ui.run_javascript("document.getElementById('section-live').focus()")
 
