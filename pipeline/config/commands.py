@@ -34,6 +34,7 @@ Words = Annotated[
 ]
 
 
+ON_NO_EXCHANGE = "This market is on no exchange: choose one such as market=btc_binance_5m."
 TRADED = "EXCHANGE:SYMBOL:TIMEFRAME of ccxt, or a name"
 
 
@@ -69,6 +70,8 @@ class SimulationConfig(Section):
                 f"data={self.data.source} and {self.market.id} do not belong together: generated"
                 " candles are for market=demo and market=demo_null, which take nothing else."
             )
+        elif isinstance(self.data, CcxtData) and self.market.exchange.ccxt_id is None:
+            yield f"{self.market.id}: {ON_NO_EXCHANGE}"
         if self.risk.leverage is not None and not self.market.perpetual:
             yield (
                 f"risk.leverage={self.risk.leverage:g} is for perpetual contracts, and"
@@ -277,9 +280,7 @@ class FetchConfig(Section):
         """Refuse invented candles in one sentence, not in one for each key they bring."""
         market, data = values.get("market") or {}, values.get("data") or {}
         if (market.get("exchange") or {}).get("ccxt_id") is None:
-            raise ValueError(
-                "This market is on no exchange: choose one such as market=btc_binance_5m."
-            )
+            raise ValueError(ON_NO_EXCHANGE)
         if data.get("source") != "ccxt":
             raise ValueError(
                 f"data={data.get('source')} is nothing to fetch: leave data=ccxt; import=PATH takes"

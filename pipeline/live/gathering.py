@@ -90,12 +90,7 @@ class _Candles:
         """
         if self._config.data is not None:
             return newest_candles(
-                self._config,
-                self._repository,
-                trader.configuration,
-                trader.simulation,
-                self._note,
-                self._away,
+                self._config, self._repository, trader.configuration, self._note, self._away
             )
         key = _key(trader)
         if key not in self._feeds:

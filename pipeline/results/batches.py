@@ -5,6 +5,7 @@ nothing else is read until it says something new.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, String, cast, exists, func, select
@@ -82,10 +83,10 @@ class Batches(Tables):
         row = TrainingJob
         newest = select(row.status, row.started_at, row.finished_at)
         of = newest.order_by(row.created_at.desc()).limit(_LOOKED_AT).subquery().c
-        query = select(of.started_at, of.finished_at).where(of.status == "completed").limit(limit)
+        times = select(_as_text(of.started_at), _as_text(of.finished_at))
         with self._sessions() as session:
-            times = session.execute(query).all()
-        return [(end - start).total_seconds() for start, end in times if start and end]
+            ended = session.execute(times.where(of.status == "completed").limit(limit)).all()
+        return [seconds for times in ended if (seconds := _between(*times)) is not None]
 
     @waits
     def configurations(self, job_ids: Sequence[str]) -> dict[str, str]:
@@ -102,6 +103,15 @@ class Batches(Tables):
         query = select(row.id, row.optimizer).where(row.id.in_(job_ids))
         with self._sessions() as session:
             return {job_id: str(word) for job_id, word in session.execute(query)}
+
+
+def _between(start: str | None, end: str | None) -> float | None:
+    """Return the seconds from one moment to another; None where one is not there, or damaged."""
+    try:
+        times = datetime.fromisoformat(start or ""), datetime.fromisoformat(end or "")
+    except ValueError:
+        return None
+    return (times[1] - times[0]).total_seconds()
 
 
 def _as_text(column: Any) -> ColumnElement[str]:

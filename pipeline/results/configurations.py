@@ -98,7 +98,8 @@ class Configurations(Tables):
         """Read the names of all strategies of which something is stored, in alphabetical order."""
         column = TrainedConfiguration.strategy
         with self._sessions() as session:
-            return list(session.scalars(select(column).distinct().order_by(column)))
+            stored = session.scalars(select(column).distinct().order_by(column))
+            return [name for name in stored if isinstance(name, str)]  # SQLite takes any bytes
 
     @waits
     def exists(self, configuration_id: str) -> bool:

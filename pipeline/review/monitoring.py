@@ -305,7 +305,7 @@ def _evaluate(
         raise _NothingNewError("generated candles: nothing comes after them")
     record = stored.read_record(config.storage, configuration, searched=False)
     simulation = stored.simulation_config(repository, configuration, config.data)
-    candles = newest_candles(config, repository, configuration, simulation, note, away)
+    candles = newest_candles(config, repository, configuration, note, away)
     seed = repository.jobs.read(configuration.job_id).seed
     result = evaluate_new_days(configuration, record, simulation, candles, seed)
     if result is None:
@@ -320,7 +320,6 @@ def newest_candles(
     config: StoredConfig,
     repository: Repository,
     configuration: Configuration,
-    simulation: SimulationConfig,
     note: Note,
     away: set[str],
 ) -> Candles:
@@ -331,6 +330,7 @@ def newest_candles(
     UserError
         When they cannot be loaded.
     """
+    simulation = stored.simulation_config(repository, configuration, config.data)
     if config.data is None:
         return _candles(configuration, simulation, note, away)
     return _candles_elsewhere(repository, configuration, simulation, note)

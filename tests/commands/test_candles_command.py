@@ -109,6 +109,20 @@ def test_a_damaged_month_is_named_and_left_alone(store, capsys):
     assert file.exists()
 
 
+def test_quality_of_a_part_is_not_that_of_the_whole(store, capsys):
+    """The footer of a month is whole, and its candles are damaged until it is mended."""
+    file = candle_path(Path(STORE), "binance", "BTC/USDT", "1h") / "2023-02.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:40] + bytes(b ^ 255 for b in whole[40:90]) + whole[90:])
+    (part,) = json.loads(shown(capsys, "--json"))["candles"]
+    file.write_bytes(whole)
+    (mended,) = json.loads(shown(capsys, "--json"))["candles"]
+    assert part["candles"] == mended["candles"] == len(store)
+    assert part["quality"] != mended["quality"]
+    (market,) = stored_markets(Path(STORE))
+    assert market.quality.rows == len(store)
+
+
 def test_a_store_of_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert "holds no candles yet" in shown(capsys)

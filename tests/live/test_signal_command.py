@@ -98,6 +98,25 @@ def test_nothing_is_switched_on(grown):
     assert "switched on" in finished.err
 
 
+def test_other_candles_are_those_that_are_named(fading, tmp_path):
+    later = tmp_path / "later.parquet"
+    write(later, fading_candles())
+    rows = read_file(later)
+    at = datetime.fromtimestamp(int(rows.timestamp[-1]) / 1000, UTC) + STEP
+    when = ("--as-of", at.isoformat())
+    status, (stale,) = signals(fading.folder, "latest", *when)
+    assert (status, stale["refusal"].split(":")[0]) == (1, "stale")
+    named = ("latest", "data=file", f"data.path={later}")
+    status, (one,) = signals(fading.folder, *named, *when)
+    assert (status, datetime.fromisoformat(one["candle"]["closed"])) == (0, at)
+    write(fading.folder / "candles.parquet", fading_candles())
+    _, (own,) = signals(fading.folder, "latest", *when)
+    assert one | {"trained_on": None} == own | {"trained_on": None}
+    status, (gone,) = signals(fading.folder, "latest", "data=file", "data.path=gone.parquet", *when)
+    assert status == 1
+    assert "gone.parquet" in gone["refusal"]
+
+
 def test_other_candles_are_of_one_market(grown, monkeypatch):
     file = ("data=file", "data.path=candles.parquet")
     unnamed = command(signal, grown.folder, *file)

@@ -305,6 +305,28 @@ def test_a_damaged_event_of_a_job_is_a_note_among_the_others(
     assert [one.id for one in service.jobs().jobs] == [job_id]
 
 
+@pytest.mark.parametrize("column", ["started_at", "finished_at"])
+def test_a_damaged_moment_of_a_job_is_left_out_of_how_long_jobs_take(
+    repository, on_sqlite, service, example_job, column
+):
+    ids = [repository.jobs.create(**example_job) for _ in range(3)]
+    for job_id in ids[:2]:
+        repository.jobs.start(job_id)
+        repository.jobs.complete(job_id)
+    assert len(repository.batches.seconds()) == 2
+    change(repository, f"UPDATE training_jobs SET {column} = 'x' WHERE id = :id", id=ids[0])
+    assert len(repository.batches.seconds()) == 1
+    assert service.queue_left().startswith("About ")
+
+
+def test_bytes_for_the_name_of_a_strategy_take_no_list(repository, on_sqlite, store):
+    (first, _), _ = store
+    names = repository.configurations.strategies()
+    edit = "UPDATE trained_configurations SET strategy = x'00ff' WHERE id = :id"
+    change(repository, edit, id=first)
+    assert repository.configurations.strategies() == names
+
+
 def test_an_edited_event_is_named_where_it_is_shown(repository, service, store):
     (first, other), _ = store
     edit = "UPDATE configuration_events SET reason = 'forged' WHERE configuration_id = :id"

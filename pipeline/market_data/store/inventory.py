@@ -256,8 +256,9 @@ def _known_quality(
     """Return the quality that is kept of just these months, and when it was measured."""
     try:
         kept = read_sealed(folder / QUALITY)
-        if kept["content"] == _content(summaries):
-            return QualityReport(**kept["report"]), kept["measured"]
+        report, rows = QualityReport(**kept["report"]), sum(s.rows for s in summaries)
+        if (kept["content"], report.rows) == (_content(summaries), rows):  # no month was left out
+            return report, kept["measured"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # it is measured once more
     return None
@@ -265,7 +266,13 @@ def _known_quality(
 
 def with_quality(market: StoredMarket) -> StoredMarket:
     """Return a market with its quality, which is measured unless it is known."""
-    return market if market.quality else replace(market, quality=measured_quality(market.folder))
+    if market.quality:
+        return market
+    return replace(market, quality=measured_quality(market.folder), measured=_now())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def measured_quality(folder: Path) -> QualityReport | None:
@@ -283,7 +290,6 @@ def measured_quality(folder: Path) -> QualityReport | None:
     source = market_id(*folder.parts[-3:])
     report = measure(candles, TIMEFRAMES[folder.name], 0, 0, source)
     with suppress(OSError, UserError):  # a store that may only be read
-        measured = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = {"content": _content(summaries), "measured": measured, "report": asdict(report)}
+        kept = {"content": _content(summaries), "measured": _now(), "report": asdict(report)}
         write_sealed(folder / QUALITY, kept)
     return report

@@ -8,11 +8,12 @@ was broken off goes on where it was when the same command is given again.
 """
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from pipeline.cli.console import Console
 from pipeline.config import Timeframe, typed
@@ -100,53 +101,22 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--strategies", type=_strategies, default=(BUILT_IN[0],), metavar="A,B,...",
-        help="all, or words and files: each is measured on the same candles, and edges are planted"
-        f" along the signals of each (default {BUILT_IN[0]})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--timeframes", type=_timeframes, default=("5m",), metavar="A,B,...",
-        help="of the markets; edges are planted in the last one (default 5m)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--costs", type=_costs, default=("exchange",), metavar="A,B",
-        help="exchange, none or both: what trading costs in markets without an edge (default"
-        " exchange)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--nulls", type=_count, default=40, metavar="N",
-        help="markets without an edge of each kind, timeframe and costs (default 40)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--planted", type=_count, default=10, metavar="N",
-        help="markets with each of the edges (default 10)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--edges", type=_edges, default=EDGES, metavar="SHARPExYEARS,...",
-        help="annualised Sharpe ratio of the planted combination after the exchange's costs, and"
-        " years of history (default 3x1,2x4)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--candles", nargs="+", default=[], metavar="FILE",
-        help="real candles named like binance_BTC-USDT_5m_2023.parquet: markets take the files of"
-        " their timeframe in turn",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, default=Path("var/calibration"), metavar="FOLDER",
-        help="where finished markets are kept (default var/calibration)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--write", type=Path, metavar="FOLDER",
-        help="write calibration.md, .json and .png there",
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=_positive, default=2, metavar="N",
-        help="processes of one thread each (default 2)",
-    )  # fmt: skip
-    parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration, for every market"
-    )
+    helps = json.loads(Path(__file__).with_name("options.json").read_text("utf-8"))
+
+    def add(name: str, **options: Any) -> None:
+        parser.add_argument(name, help=helps[name], **options)
+
+    add("--strategies", type=_strategies, default=(BUILT_IN[0],), metavar="A,B,...")
+    add("--timeframes", type=_timeframes, default=("5m",), metavar="A,B,...")
+    add("--costs", type=_costs, default=("exchange",), metavar="A,B")
+    add("--nulls", type=_count, default=40, metavar="N")
+    add("--planted", type=_count, default=10, metavar="N")
+    add("--edges", type=_edges, default=EDGES, metavar="SHARPExYEARS,...")
+    add("--candles", nargs="+", default=[], metavar="FILE")
+    add("--out", type=Path, default=Path("var/calibration"), metavar="FOLDER")
+    add("--write", type=Path, metavar="FOLDER")
+    add("--workers", type=_positive, default=2, metavar="N")
+    add("overrides", nargs="*", metavar="KEY=VALUE")
     options = parser.parse_intermixed_args(arguments)
     # argparse gives all that follows --candles to it, overrides too.
     options.overrides += [word for word in options.candles if "=" in word]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from pipeline.config import milliseconds, moment
@@ -53,7 +54,7 @@ class CandleService:
     """
 
     def __init__(self, store: Path) -> None:
-        self._store = store
+        self._store, self._measuring = store, Lock()
         self.imports = Imports(store)
         self.fetches = Fetches(store)
 
@@ -88,7 +89,12 @@ class CandleService:
         NotFoundError
             When none of its candles are stored.
         """
-        return with_quality(stored_market(self._folder(identity)))
+        folder = self._folder(identity)
+        market = stored_market(folder)
+        if market.quality is None:
+            with self._measuring:  # ten years take 150 MB: one at a time, and who waited finds it
+                market = with_quality(stored_market(folder))
+        return market
 
     def picture(self, market: StoredMarket) -> Figure | None:
         """Draw its candles by day; None where it has none.

@@ -292,6 +292,11 @@ class Service(BatchService):
         )
         return replace(report, served=True)
 
+    def damage(self, configuration_id: str) -> list[str]:
+        """Say which artifacts are not what was stored; for a large grid it takes a while."""
+        one, storage = self.configuration(configuration_id), self.settings.storage
+        return integrity.artifact_clauses(storage, one, self.tables.files)
+
     def heatmap(self, configuration_id: str, query: requests.HeatmapQuery) -> dict[str, Any]:
         """Return the score surface over two parameters as a Plotly figure.
 

@@ -79,7 +79,7 @@ def _until_due() -> float:
     return max(context.client.created + SOON - time.time(), 0.0)
 
 
-async def arrival(task: asyncio.Task[Any]) -> bool:
+async def arrival(task: asyncio.Future[Any]) -> bool:
     """Wait until a task has ended, or the first answer is due; tell whether it has."""
     return bool((await asyncio.wait([task], timeout=_until_due()))[0])
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from sqlalchemy import text
 
+from pipeline.results.artifacts import SEARCH
 from pipeline.results.database import open_database
 from support.narrow import cut_off, on_a_phone
 from support.parameters import DEPTH, VOLUME
@@ -200,18 +201,21 @@ def test_what_was_edited_is_said_on_a_page_with_the_rest(watched, folder):
         assert "was changed by" in said("sweeps", "strategy", "another", strategy, sweep)
 
 
-def test_what_a_search_kept_is_compared_once_the_page_is_drawn(watched, folder):
+def test_what_a_search_kept_is_compared_before_anything_is_drawn(watched, folder):
     with open_database(f"sqlite:///{folder}/var/trainings.db") as repository:
         (sweep_id,) = repository.sweeps.ids(1)
         job_id = repository.sweeps.markets(sweep_id)[0].job_id
         (found,) = repository.configurations.find(job_id=job_id)
-    file = folder / "var/artifacts" / found.id / "scores.npz"
-    kept = file.read_bytes()
+    own, reader = folder / "var/artifacts" / found.id, watched()
+    file = next(own / name for name in SEARCH if (own / name).exists())
+    kept, path = file.read_bytes(), f"{reader.address}/configurations/{found.id}"
     file.write_bytes(kept[:-9])
     try:
-        page = watched().open(f"/configurations/{found.id}")
-        page.locator("main header").get_by_text("scores.npz is not what was stored").wait_for()
-        page.locator("#trades svg").first.wait_for()
+        reader.page.goto(path)
+        reader.page.get_by_text(f"are damaged: artifact {file.name}").first.wait_for()
+        assert reader.page.locator("#trades, .js-plotly-plot").count() == 0
+        answer = reader.page.request.get(path).text()  # who runs no scripts is told, too
+        assert "NOT AS IT WAS STORED" in answer
     finally:
         file.write_bytes(kept)
 

@@ -46,9 +46,13 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))
         loading = begin(service.report, configuration_id, searched=False)
+        damage = begin(service.damage, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
         excursions.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        await reader.arrival(excursions)
+        await reader.arrival(asyncio.gather(excursions, damage, return_exceptions=True))
+        if damage.done() and damage.exception() is None and damage.result():
+            loading = begin(service.report, configuration_id)
+            await asyncio.wait([loading])
         there = loading.done() and loading.exception() is None
         sight = loading.result() if there else replace(sight, missing=_LOADING)
         try:
@@ -74,7 +78,10 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         if trades is not None:
             await (reader.soon(trades.begin) if there else trades.begin())
         await reader.connected()
-        await page.renew()  # what the search kept is compared now, too
+        if (
+            await damage and page.report.artifacts is not None
+        ):  # of what the search kept, which takes longer
+            ui.navigate.reload()
 
 
 def _refuse(service: Service, identity: str, error: Exception) -> None:
@@ -89,7 +96,7 @@ class ConfigurationPage:
 
     def __init__(self, service: Service, theme: Theme, sight: ReportData) -> None:
         self._service, self._theme = service, theme
-        self._report, self._identity = sight, sight.configuration.id
+        self.report, self._identity = sight, sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
         inner, made = _labelled(head(sight)), _sections(sight)
         # Plain markup is seen before the scripts of the page run, which takes them half a second.
@@ -111,7 +118,7 @@ class ConfigurationPage:
         for section in _sections(report):
             if not names or section.name in names:
                 self._sections[section.name].set_content(section.inner)  # the same is not sent
-        before, self._report = self._report, report
+        before, self.report = self.report, report
         switched = report.configuration.is_active != before.configuration.is_active
         if switched or report.explanation != before.explanation:
             self._head.set_content(_labelled(head(report)))
@@ -119,7 +126,7 @@ class ConfigurationPage:
 
     def draw(self, excursions: asyncio.Task[Part]) -> Trades | None:
         """Draw what the artifacts say; the chart of the trades is still to begin."""
-        report = self._report
+        report = self.report
         if report.artifacts is None:
             return None
         for name, figure in fixed_figures(report, report.artifacts).items():
@@ -140,17 +147,17 @@ class ConfigurationPage:
     async def look_again(self) -> None:
         """Bring the page up to date if something happened since; a reason half written stays."""
         events = await attempt(self._service.repository.configurations.events, self._identity)
-        if events is not None and events != self._report.events:
-            await self.renew()
+        if events is not None and events != self.report.events:
+            await self._renew()
 
-    async def renew(self) -> None:
+    async def _renew(self) -> None:
         """Bring head, switch and audit trail up to date."""
         report = await attempt(self._service.report, self._identity)
         if report is not None:
             self.say(report, "verdict", "history")
 
     async def _switched(self) -> None:
-        await self.renew()
+        await self._renew()
         with self._live:  # the button that asked for it is gone with the old switch
             ui.run_javascript("document.getElementById('section-live').focus()")
 
