@@ -19,6 +19,7 @@ from pipeline.cli.arguments import read_listing
 from pipeline.cli.console import Console
 from pipeline.config import FetchConfig, load
 from pipeline.errors import UserError, suggestion
+from pipeline.validation.wording import plural
 
 if TYPE_CHECKING:
     from pipeline.market_data.store.inventory import StoredMarket
@@ -71,7 +72,8 @@ def _show_all(console: Console, store: Path, *, as_json: bool) -> None:
                 markets[number] = with_quality(market)
                 advance(market.candles)
     if as_json:
-        _print_json(console, {"store": str(store), "candles": [figures(m) for m in markets]})
+        found = {"store": str(store), "candles": [figures(m) for m in markets]}
+        console.print(json.dumps(found, ensure_ascii=False))
         return
     if not markets:
         console.print(f"{store} holds no candles yet: scripts/fetch market=NAME fetches some.")
@@ -95,7 +97,7 @@ def _show_all(console: Console, store: Path, *, as_json: bool) -> None:
         for sentence in _remarks(market):
             console.print(sentence)
     total = sum(market.bytes for market in markets)
-    console.print(f"{len(markets)} markets, {total / 1e6:,.1f} MB.")
+    console.print(f"{plural(len(markets), 'market')}, {total / 1e6:,.1f} MB.")
 
 
 def _show_one(console: Console, market: StoredMarket, *, as_json: bool) -> None:
@@ -105,7 +107,7 @@ def _show_one(console: Console, market: StoredMarket, *, as_json: bool) -> None:
     market = with_quality(market)
     if as_json:
         months = [vars(month) for month in market.months]
-        _print_json(console, figures(market) | {"months": months})
+        console.print(json.dumps(figures(market) | {"months": months}, ensure_ascii=False))
         return
     rows = [
         (
@@ -153,10 +155,6 @@ def _day(time: int | None) -> str:
     from pipeline.market_data.timeframe import utc
 
     return "" if time is None else utc(time)[:10]
-
-
-def _print_json(console: Console, values: dict[str, object]) -> None:
-    console.print(json.dumps(values, ensure_ascii=False))
 
 
 if __name__ == "__main__":

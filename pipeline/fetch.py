@@ -33,9 +33,14 @@ def main(config: FetchConfig) -> None:
     from pipeline.market_data.sources import check_quality, compare_exchanges, load_funding
     from pipeline.market_data.store.store import check_store
 
+    path, perpetual = config.import_path, config.market.perpetual
+    if path is not None and not any(word.startswith(("market=", "+")) for word in sys.argv[1:]):
+        raise UserError(
+            f"Say whose candles {path} has: add market=NAME, such as market=btc_binance_5m or"
+            " market=okx:DOGE/USDT:30m."
+        )
     console = Console()
     check_store(Path(config.data.store))
-    path, perpetual = config.import_path, config.market.perpetual
     if path is not None and perpetual and holds_funding(path):
         count = import_funding(config, console.note)
         console.print(f"Funding: {count:,} payments of {path} are stored.")

@@ -117,7 +117,7 @@ def funding_history(
         raise UserError(
             f"{source}: funding is not known from {utc(first)} to {_by_minute(last)}"
             f" ({len(missing):,} payments). Choose days for which it is (data.since, data.until),"
-            " import it (scripts/fetch import=PATH), or say what stands in:"
+            " import it (scripts/fetch market=MARKET import=PATH), or say what stands in:"
             " data.funding_rate=0.0001 every 8 hours."
         )
     rate = np.full(len(missing), stand_in or 0.0)

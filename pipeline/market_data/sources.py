@@ -12,9 +12,8 @@ import numpy as np
 
 from gpu_engine import DAY_MS, Advance, Candles
 from pipeline.cli.console import Note
-from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
+from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData, milliseconds, moment
 from pipeline.config.history import ALL
-from pipeline.config.section import milliseconds, moment
 from pipeline.errors import UserError
 from pipeline.market_data.exchange.facts import MarketFacts, stored_facts
 from pipeline.market_data.files.choice import Request

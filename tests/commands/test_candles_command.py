@@ -58,6 +58,7 @@ def test_a_market_is_described(store, capsys):
 def test_the_list_and_one_market_are_tables(store, capsys):
     listed = shown(capsys)
     assert BTC in listed
+    assert listed.splitlines()[-1].startswith("1 market, ")
     assert "not asked: 2023-02-10 00:00 UTC to 2023-02-20 00:00 UTC" in listed
     one = shown(capsys, "btc_binance_1h")
     assert one == shown(capsys, BTC)

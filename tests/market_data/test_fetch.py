@@ -139,7 +139,8 @@ def test_the_named_truth_wins_and_disagreement_is_shown(fetch, tmp_path, binance
     [
         (["market=demo"], "market=demo and data=planted cannot be used here"),
         (["data=synthetic"], "data=synthetic is nothing to fetch"),
-        (["import=nothing.zip"], "nothing.zip"),
+        (["import=nothing.zip"], "Say whose candles nothing.zip has: add market=NAME"),
+        (["import=nothing.zip", "market=btc_binance_5m"], "nothing.zip does not exist"),
         (["data.kraken=candles"], "data.kraken must be ohlc or trades"),
         (["data.since=2024-01-01", "data.until=2023-01-01"], "must be after data.since"),
     ],

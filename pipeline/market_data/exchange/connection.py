@@ -39,7 +39,7 @@ DEFAULT_PAGE = 500
 #: An exchange's newest candle must have closed so long ago by that clock, or another must follow.
 CLOCK_ERROR_MS = 3_600_000
 
-FROM_FILES = "use candles of your own (data=file, or scripts/fetch import=PATH)"
+FROM_FILES = "use candles of your own (data=file, or scripts/fetch market=MARKET import=PATH)"
 
 #: The end of every sentence about an exchange that does not answer.
 KEPT = (

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 WAYS_OUT = {
     "kraken": (
         "Kraken's candles are its newest 720, whatever is asked. Two ways out: data.kraken=trades"
-        " builds candles from the public trades (slow), and scripts/fetch import=PATH"
+        " builds candles from the public trades (slow), and scripts/fetch market=MARKET import=PATH"
         " takes Kraken's OHLCVT archives."
     )
 }
-WAY_OUT = "Older candles must come from a file: scripts/fetch import=PATH, or data=file."
+WAY_OUT = "Older candles come from a file: scripts/fetch market=MARKET import=PATH, or data=file."
 
 
 class _Answer(NamedTuple):
@@ -251,9 +251,8 @@ def fetch_ccxt(
         for damage in stored.notes:  # before the exchange is asked, which may not answer
             note(damage)
         if stored.missing(start, end):
-            keep: Keep = partial(save, path)
+            keep: Keep = partial(save, path) if writable else lambda *_: None
             if not writable:
-                keep = _keep_nothing
                 note(f"{store_dir} may only be read here: what is fetched now is not kept.")
             client = client or new_client(exchange)
             client.session = new_session(network)
@@ -304,10 +303,6 @@ def _archive(request: CandleRequest, connection: Connection) -> MonthArchive | N
         request.timeframe,
         connection.note,
     )
-
-
-def _keep_nothing(stored: StoredCandles, source: str) -> None:
-    """Leave a store as it is that may only be read."""
 
 
 #: Spans that the message about a silent exchange names.

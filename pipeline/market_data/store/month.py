@@ -173,7 +173,7 @@ def _record(metadata: Mapping[bytes, bytes], file: Path) -> MonthRecord:
     if metadata.get(SEAL_KEY) != _seal(text):
         raise ValueError(
             "this store did not write it so; candles of your own are brought in with "
-            "scripts/fetch import=PATH"
+            "scripts/fetch market=MARKET import=PATH"
         )
     values = json.loads(text)
     if values["schema"] > SCHEMA:

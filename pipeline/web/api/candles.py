@@ -77,8 +77,8 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
     async def imported(request: Request, query: Annotated[ImportAddress, Query()]) -> ImportAnswer:
         """Say what an import of the body would do, or do it where it says ``write``.
 
-        The body is a file as `scripts/fetch import=FILE` takes it: CSV, JSON, Parquet, feather, or
-        a zip of those.
+        The body is a file as `scripts/fetch market=MARKET import=FILE` takes it: CSV, JSON,
+        Parquet, feather, or a zip of those.
         """
         imports = service.candles.imports
         config = await run_in_threadpool(imports.check, query)

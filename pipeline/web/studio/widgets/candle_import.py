@@ -30,8 +30,8 @@ class ImportForm:
         ui.on("looked_at", self._looked)
         sentence(
             f"CSV, JSON, Parquet, feather or a zip of those, at most {limit / 1e6:,.0f} MB; larger"
-            " ones: scripts/fetch import=FILE. Drop the file on the field, or choose it. Nothing is"
-            " written before you say so.",
+            " ones: scripts/fetch market=MARKET import=FILE. Drop the file on the field, or choose"
+            " it. Nothing is written before you say so.",
             "soft",
         )
         self._market = market_select(markets, (), several=False)
