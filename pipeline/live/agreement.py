@@ -10,6 +10,8 @@ from pipeline.results.live import PaperDay, PaperTrade
 
 #: Returns agree to so much, prices to the same share of them (`gpu_engine.agreement`).
 TOLERANCE = 1e-12
+#: Fields of a trade that a backtest has none of.
+_OWN = ("number", "booked_at", "called")
 _EXACT = ("side", "setup_at", "signal_at", "entry_at", "exit_at", "reason")
 
 
@@ -38,7 +40,8 @@ def differences(
 
 def _of_trades(expected: Sequence[PaperTrade], got: Sequence[PaperTrade]) -> Iterator[str]:
     for number, (one, other) in enumerate(zip(expected, got, strict=False)):
-        fields_apart = [name for name in _names() if not _same(name, one, other)]
+        names = [field.name for field in fields(PaperTrade) if field.name not in _OWN]
+        fields_apart = [name for name in names if not _same(name, one, other)]
         if fields_apart:
             name = fields_apart[0]
             yield (
@@ -48,10 +51,6 @@ def _of_trades(expected: Sequence[PaperTrade], got: Sequence[PaperTrade]) -> Ite
             return
     if len(expected) != len(got):
         yield f"{len(got)} trades, in the backtest {len(expected)}"
-
-
-def _names() -> list[str]:
-    return [f.name for f in fields(PaperTrade) if f.name not in ("number", "booked_at", "called")]
 
 
 def _same(name: str, one: PaperTrade, other: PaperTrade) -> bool:

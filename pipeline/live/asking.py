@@ -75,15 +75,12 @@ class Inquiry:
             for key, feed in due:
                 self._answers.put(_advance(key, feed, now))
             for key, feed in due:
-                if feed.is_loaded and self._looked.get(key) != (day := _day(feed)):
+                day = int(feed.candles.timestamp[-1]) // DAY_MS if feed.is_loaded else None
+                if day is not None and self._looked.get(key) != day:
                     self._looked[key] = day
                     self._answers.put(_revisions(key, feed, day))
         finally:
             self._answers.put(exchange)
-
-
-def _day(feed: Feed) -> int:
-    return int(feed.candles.timestamp[-1]) // DAY_MS
 
 
 def _advance(key: FeedKey, feed: Feed, now: int) -> Answer:

@@ -56,8 +56,10 @@ def booking_of(
         Takes candles; returns when the order that rests on each was written, where there was one.
     """
     candles = series.candles
-    before = -1 if account.through is None else _bar(candles, account.through)
-    first = max(before + 1, series.start)
+    first = series.start
+    if account.through is not None:
+        begun = milliseconds(account.through) - int(candles.timestamp[0])
+        first = max(begun // candles.step_ms + 1, first)
     if first >= len(candles):
         return None
     through = moment(int(candles.timestamp[-1]))
@@ -230,7 +232,3 @@ def _position(standing: Standing, candles: Candles) -> dict[str, Any]:
         }
     )
     return values
-
-
-def _bar(candles: Candles, opened: datetime) -> int:
-    return (milliseconds(opened) - int(candles.timestamp[0])) // candles.step_ms

@@ -38,20 +38,9 @@ ROSTER_EVERY, ROLE_EVERY = 1.0, 5.0
 
 
 class Follower:
-    """Follows what is switched on, and what it is given by id.
+    """Follows what is switched on, and what it is given by id, whether that is on or not.
 
-    Parameters
-    ----------
-    repository : Repository
-        Whose follower this process is.
-    storage : StorageConfig
-        Where the artifacts lie.
-    ids : sequence of str
-        Followed whether they are switched on or not.
-    note : callable
-        Hears of waits and damage.
-    clock : callable
-        Tells the time, milliseconds since the epoch.
+    ``note`` hears of waits and damage; ``clock`` tells the milliseconds since the epoch.
     """
 
     def __init__(

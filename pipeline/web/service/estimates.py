@@ -1,7 +1,7 @@
 """Estimate what a start would take, with one timed probe a strategy and backend."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from threading import Lock
 from typing import Any
@@ -44,7 +44,7 @@ def estimate_all(
         seconds=total,
         concurrent=concurrent,
         backend=speed.backend,
-        warnings=_warnings(markets, total),
+        warnings=[*_warnings(markets, total), *dict.fromkeys(_dear(configs.values()))],
         earlier=earlier,
     )
 
@@ -115,3 +115,16 @@ def _warnings(markets: list[MarketEstimate], seconds: float) -> list[str]:
     if seconds > 3600:
         warnings.append(f"All of it takes about {duration(seconds)}.")
     return warnings
+
+
+def _dear(configs: Iterable[TrainConfig]) -> Iterator[str]:
+    """Yield costs of over ten times the exchange's: mostly a percentage taken for a fraction."""
+    for config in configs:
+        for key in ("fee_rate", "slippage"):
+            cost, own = getattr(config.costs, key), getattr(config.market.exchange, key)
+            if cost > 10.0 * max(own, 0.0005):
+                yield (
+                    f"{config.market.exchange.name}: a {key.removesuffix('_rate')} of {cost:g} is"
+                    f" {100.0 * cost:g} % of every order, and its own is {100.0 * own:g} %:"
+                    f" write {cost / 100.0:g} if you mean {cost:g} %."
+                )

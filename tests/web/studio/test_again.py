@@ -155,8 +155,8 @@ def test_a_mistake_is_said_in_the_words_of_the_labels():
 
 def test_settings_of_the_command_line_are_said_as_the_form_has_them():
     for refusal, said in (
-        ("validation.train=3 validation.step=null", "“train, days” 3 and “step” empty"),
-        ("or data.history=4y.", "or “newest 4y, 26w or all” 4y."),
+        ("validation.train=3 validation.step=null", "“train, days” 3 and “step, days” empty"),
+        ("or data.history=4y.", "or “newest span” 4y."),
         ("data.path=x is no market.base=ETH market.quote=USDT, or", "x is no ETH/USDT, or"),
         ("no market.timeframe, market.timeframe=1h", "no timeframe, timeframe 1h"),
         ("data.quality.outliers, validation=rolling", "“outliers”, “windows” rolling"),

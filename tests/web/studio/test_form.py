@@ -16,7 +16,7 @@ from pipeline.report.shell import macro
 from pipeline.report.spread import WHITE, luminance
 from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
-from pipeline.web.service.estimates import _is_unfit
+from pipeline.web.service.estimates import _dear, _is_unfit
 from pipeline.web.service.requests import (
     Bayesian,
     History,
@@ -46,7 +46,7 @@ from pipeline.web.studio.widgets.form import (
     mismatch_of,
     written,
 )
-from pipeline.web.studio.widgets.mistakes import _LABELS
+from pipeline.web.studio.widgets.mistakes import _LABELS, HINTS
 
 _QUASAR = (files("nicegui") / "static/quasar.unimportant.css").read_text("utf-8")
 
@@ -114,9 +114,9 @@ def test_every_whole_number_has_a_control_that_keeps_its_digits():
         (
             History,
             {"length": "9x"},
-            "Newest 4y, 26w or all: must be a length such as 4y, 18mo, 26w or 90d, or all.",
+            "Newest span: must be a length such as 4y, 18mo, 26w or 90d, or all.",
         ),
-        (Risk, {"leverage": 1001.0}, "Leverage of a perpetual (empty: none): at most 1,000."),
+        (Risk, {"leverage": 1001.0}, "Leverage: at most 1,000."),
         (Random, {"samples": "1e3"}, "Combinations a search: a whole number."),
         (Random, {"samples": "9" * 99}, "Combinations a search: at most 10,000,000."),
     ],
@@ -271,3 +271,30 @@ def test_a_market_is_chosen_by_the_name_that_pages_show():
         assert control.options == [*names, "okx:DOGE/USDT:30m"]
         assert control.value == ["binance:BTC/USDT:1h", "okx:DOGE/USDT:30m"]
         assert market_select(names, [], several=False).value is None
+
+
+def test_every_fraction_of_the_form_says_its_unit_and_no_label_is_cut():
+    assert HINTS.keys() <= _LABELS.keys()
+    assert max(map(len, _LABELS.values())) <= 31
+    with Client(page("/"), request=None):
+        controls = Fields(TradeCosts, lambda: None)._controls
+    assert all("fraction of the " in control.props["hint"] for control in controls.values())
+
+
+@pytest.mark.parametrize(
+    ("fee", "slippage", "said"),
+    [
+        (0.1, 0.0005, ["fee of 0.1 is 10 % of every order, and its own is 0.1 %: write 0.001"]),
+        (0.001, 0.05, ["slippage of 0.05 is 5 % of every order, and its own is 0.05 %"]),
+        (0.01, 0.005, []),
+    ],
+)
+def test_a_cost_of_more_than_ten_times_the_exchanges_is_warned_of(fee, slippage, said):
+    exchange = SimpleNamespace(name="binance", fee_rate=0.001, slippage=0.0005)
+    config = SimpleNamespace(
+        costs=SimpleNamespace(fee_rate=fee, slippage=slippage),
+        market=SimpleNamespace(exchange=exchange),
+    )
+    warned = list(_dear([config]))
+    assert len(warned) == len(said)
+    assert all(part in line for part, line in zip(said, warned, strict=True))

@@ -262,12 +262,7 @@ class TrainingForm:
 class Choice:
     """One of several models: a control that names it, a sentence about it, its own fields.
 
-    Parameters
-    ----------
-    models : mapping of str to type of BaseModel
-        By the word that chooses each, which its field ``method`` holds.
-    sentences : mapping of str to str
-        When to take which.
+    ``models``, and the ``sentences`` on when to take which, are by the word of their ``method``.
     """
 
     def __init__(

@@ -135,19 +135,20 @@ def market_select(markets: Mapping[str, str], names: Sequence[str], *, several: 
     shown = {name: word for word, name in markets.items()}
     chosen = [shown.get(name, name) for name in names]
     options = list(dict.fromkeys((*markets, *chosen)))
-    label = "markets" if several else "market"
-    return (
+    select = (
         ui.select(
             options,
-            label=f"{label}, or a word such as okx:DOGE/USDT:30m",
+            label="markets" if several else "market",
             value=chosen if several else next(iter(chosen), None),
             multiple=several,
             with_input=True,
             new_value_mode="add-unique",
         )
         .props("outlined use-chips" if several else "outlined")
-        .classes("wide-field")
+        .classes("wide-field hinted")
     )
+    select.props["hint"] = "or a word such as okx:DOGE/USDT:30m"
+    return select
 
 
 def _far(one: FetchView) -> str:

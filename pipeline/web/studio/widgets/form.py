@@ -15,7 +15,7 @@ from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.wording import market_name, plural, setting, written
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
 from pipeline.web.studio.frame import sentence, synthetic, text
-from pipeline.web.studio.widgets.mistakes import clear, in_labels, label
+from pipeline.web.studio.widgets.mistakes import HINTS, clear, in_labels, label
 from pipeline.web.studio.widgets.mistakes import mark as mark  # pages take it here
 
 #: A whole number as a control holds it: more digits are none.
@@ -33,16 +33,9 @@ class MistakeError(ValueError):
 
 
 class Fields:
-    """One control for every field of a model.
+    """One control for every field of a model: numbers, truths, dates or words of a few.
 
-    Parameters
-    ----------
-    model : type of BaseModel
-        A request, or a part of one, whose fields are numbers, truths, dates or words of a few.
-    changed : callable
-        Called after every change.
-    without : collection of str
-        Fields that get no control.
+    ``changed`` is called after every change; fields ``without`` get no control.
     """
 
     def __init__(
@@ -53,6 +46,8 @@ class Fields:
         self._controls = {
             name: _control(label(name), schema, changed) for name, schema in self._schemas.items()
         }
+        for name in self._controls.keys() & HINTS.keys():
+            self._controls[name].classes("hinted").props["hint"] = HINTS[name]
         self.labels = {name: label(name) for name in self._controls}
         self._model = model
         self._usual = {name: control.value for name, control in self._controls.items()}
@@ -341,7 +336,7 @@ class Markets:
                     option: ui.checkbox(self._label(word, option), on_change=self._chosen)
                     for option in options
                 }
-        self._more = ui.input("more markets, separated by commas", on_change=self._chosen)
+        self._more = ui.input("more markets, with commas", on_change=self._chosen)
         self._more.classes("hinted")
         self._more.props("outlined").props["hint"] = f"EXCHANGE:SYMBOL:TIMEFRAME, as {EXAMPLES}"
         self.summary = sentence("").props("role=status")

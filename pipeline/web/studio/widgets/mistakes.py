@@ -26,8 +26,9 @@ _SAID = {
 
 _DAYS = {"greater_than_equal": "{ge} or later", "less_than_equal": "{le} or earlier"}
 
-#: What the form calls a field; what it means is explained in `pipeline.config`.
+#: What the form calls a field, and the line under it; `pipeline.config` explains what it means.
 _LABELS: dict[str, str] = json.loads(Path(__file__).with_name("labels.json").read_text("utf-8"))
+HINTS: dict[str, str] = json.loads(Path(__file__).with_name("hints.json").read_text("utf-8"))
 
 #: A setting of the command line as refusals write it: ``validation.train=30``.
 _SETTING = re.compile(
@@ -69,7 +70,7 @@ def _labelled_setting(match: re.Match[str]) -> str:
     if name not in _LABELS:
         return match[0]
     value = {None: "", "null": " empty"}.get(match[2], f" {match[2]}")
-    return f"“{_LABELS[name].split(' (empty')[0]}”{value}"
+    return f"“{_LABELS[name]}”{value}"
 
 
 def label(name: str) -> str:
