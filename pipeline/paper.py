@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 findings = list(follower.findings())
                 for sentence in findings:
                     console.note(sentence)
-                if findings:
+                if findings or follower.refused:
                     return command.FAILED
             else:
                 console.note("Following what is switched on. Ctrl-C ends it.")

@@ -60,7 +60,7 @@ class Follower:
         self._walks: dict[str, Walk] = {}
         self._accounts: dict[str, live.PaperAccount] = {}
         self._problems: dict[FeedKey, str] = {}
-        self._refused: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
         self._stale: set[FeedKey] = set()
         self._closed: dict[str, date] = {}
         self._keys: dict[str, FeedKey] = {}
@@ -101,9 +101,14 @@ class Follower:
     @property
     def summary(self) -> str:
         """Say how many configurations are followed, and of how many markets."""
+        if not self._traders and self.refused:
+            return (
+                "Nothing is followed: all that is switched on is refused, for the reasons above."
+                " Switch it off, and switch on a configuration of a market's own candles."
+            )
         if not self._traders:
             return "Nothing is followed: switch a configuration on, or name one: scripts/paper ID."
-        refused = f"; {len(self._refused)} cannot be followed" if self._refused else ""
+        refused = f"; {len(self.refused)} cannot be followed" if self.refused else ""
         trades = sum(account.trades for account in self._accounts.values())
         return (
             f"{plural(len(self._traders), 'configuration')} of {plural(len(self._feeds), 'market')}"
@@ -112,9 +117,6 @@ class Follower:
 
     def findings(self) -> Iterator[str]:
         """Yield what `catch_up` could not book, or found in a ledger."""
-        yield from (
-            f"{identity} is not followed: {why}." for identity, why in self._refused.items()
-        )
         yield from (f"{key.market}: {problem}." for key, problem in self._problems.items())
         accounts = self._repository.live.accounts()
         for identity in self._traders:
@@ -154,12 +156,12 @@ class Follower:
                 self._refuse(identity, row, "; ".join(checked.objections))
             elif known is not None:
                 self._traders[identity] = replace(known, configuration=row)
-            elif identity not in self._refused:
+            elif identity not in self.refused:
                 self._take_on(row)
-        gone = (self._traders.keys() | self._refused.keys()) - roster.keys()
+        gone = (self._traders.keys() | self.refused.keys()) - roster.keys()
         for identity in gone:
             self._let_go(identity)
-            self._refused.pop(identity, None)
+            self.refused.pop(identity, None)
         if gone:
             self._repository.live.drop_signals(gone)
         self._version = version
@@ -185,7 +187,7 @@ class Follower:
         try:
             trader = trader_of(self._repository, self._storage, row)
         except UserError as error:
-            self._refuse(row.id, row, str(error).rstrip("."))
+            self._refuse(row.id, row, str(error).rstrip(".").removeprefix(f"{row.id}: "))
             return
         key = FeedKey.of(trader.simulation.market, trader.data)
         self._traders[trader.id], self._keys[trader.id] = trader, key
@@ -210,9 +212,9 @@ class Follower:
 
     def _refuse(self, identity: str, row: Configuration | None, reason: str) -> None:
         """Keep why a configuration is not followed; a row that cannot be read has no signal."""
-        if self._refused.get(identity) == reason:
+        if self.refused.get(identity) == reason:
             return
-        self._refused[identity] = reason
+        self.refused[identity] = reason
         self._note(f"{identity} is not followed: {reason}.")
         if row is not None:
             refusal = refusal_of(row, reason, self._now())

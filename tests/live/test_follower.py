@@ -153,3 +153,12 @@ def test_a_follower_says_since_when_and_that_it_looks(repository):
     assert now.since == before.since < now.looked_at
     repository.follower.release()
     assert repository.follower.state().since is None
+
+
+def test_what_is_refused_is_no_nothing_that_is_switched_on(repository):
+    notes = []
+    follower = Follower(repository, None, [], notes.append)
+    assert "switch a configuration on" in follower.summary
+    follower._refuse("x", None, "generated candles")
+    assert follower.summary.startswith("Nothing is followed: all that is switched on is refused")
+    assert (notes, list(follower.findings())) == (["x is not followed: generated candles."], [])

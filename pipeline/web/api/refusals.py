@@ -55,6 +55,16 @@ def sentence(fault: Mapping[str, Any], route: object) -> str:
             return f"{where}: it is needed"
         case "string_pattern_mismatch" if context.get("pattern") in SHAPES:
             return f"{where}: it must be {SHAPES[context['pattern']]}"
+        case "model_attributes_type" | "model_type" if found := _follow(
+            _of(route, place), place[1:]
+        ):
+            keys = ", ".join(_allowed(route, place))
+            such = (
+                f'such as {{"method": "{_tags(found, "method")[0]}"}}'
+                if len(found) > 1
+                else f"of {keys}"
+            )
+            return f"{where}: it must be an object {such}"
         case "union_tag_not_found":
             name = str(context["discriminator"]).strip("'")
             tags = ", ".join(_tags(_follow(_of(route, place), place[1:]), name))

@@ -21,13 +21,7 @@ POLL_EVERY = 0.05
 
 
 class SignalStream(Poller):
-    """Hands boards to readers.
-
-    Parameters
-    ----------
-    signals : Signals
-        Which reads them.
-    """
+    """Hands boards to readers."""
 
     def __init__(self, signals: Signals) -> None:
         super().__init__()

@@ -27,13 +27,6 @@ class ActiveList:
 
     Every answer checks the audit trail and the artifacts of all that is in it. A row that was
     edited after it was served does not change the tag: whoever shows the tag keeps what was true.
-
-    Parameters
-    ----------
-    repository : Repository
-        Of the database.
-    storage : StorageConfig
-        Where the artifacts lie.
     """
 
     def __init__(self, repository: Repository, storage: StorageConfig) -> None:

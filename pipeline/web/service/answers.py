@@ -257,10 +257,12 @@ class SweepProgress(Answer):
     seconds_left: float | None
 
     def state(self, status: str) -> str:
-        """Name the state of a sweep of which this is: also once all its markets ended."""
-        if status != "running" or self.ended < self.total:
-            return status
-        return "cancelled" if self.cancelled == self.total else "being judged"
+        """Name the state of a sweep of which this is: one that is being judged runs."""
+        return "cancelled" if status == "running" and self.cancelled == self.total else status
+
+    def is_judged(self, status: str) -> bool:
+        """Whether all markets of a sweep that runs have ended, and it is being judged."""
+        return self.state(status) == "running" and self.ended == self.total
 
     def ends(self, markets: str) -> str:
         """``2 of 4 markets ended``, or ``3 of 4 markets failed, 1 completed``."""

@@ -44,7 +44,7 @@ class BatchView:
     @property
     def is_open(self) -> bool:
         """Whether it waits or runs."""
-        return self.status in ("running", "pending", "being judged")
+        return self.status in ("running", "pending")
 
     @property
     def is_cancellable(self) -> bool:
@@ -92,6 +92,11 @@ class BatchService(SweepService):
             return ""
         most = max(left / self.settings.concurrent, longest)
         return f"About {duration(most)} left for all of it."
+
+    def judged(self) -> int:
+        """Count the sweeps whose jobs have all ended, and which are being judged."""
+        unfinished = self.repository.batches.unfinished()
+        return sum(all(job.status in ENDED for job in self._jobs_of(one)) for one in unfinished)
 
     def cancel_all(self) -> int:
         """Cancel all that waits and runs; return how many jobs these were."""
@@ -146,6 +151,8 @@ class BatchService(SweepService):
         running = [job for job in jobs if job.status == "running"]
         waits = sweep.status == "running" and not running and progress.ended == 0
         said = progress.ends(str(progress.total)).removesuffix(" ended")
+        if progress.is_judged(sweep.status):
+            said += ", being judged"
         if progress.seconds_left is not None:
             said += f", about {duration(progress.seconds_left)} left"
         if running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic import BaseModel, Field
 
@@ -39,6 +40,13 @@ def follower_of(repository: Repository) -> Follower:
             f"scripts/paper runs, and has not looked for {duration(silent.total_seconds())}: end"
             " it, and start it again."
         )
+    if reason is not None:
+        count = partial(repository.configurations.page, limit=1, is_active=True)
+        if count()[1] > 0 == count(synthetic=False)[1]:
+            reason = (
+                "Nothing that is switched on can be followed: its candles were invented. Switch it"
+                " off, and switch on a configuration of a market's own candles."
+            )
     return Follower(
         running=reason is None,
         reason=reason,

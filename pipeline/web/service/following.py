@@ -44,17 +44,7 @@ class Followed:
 
 
 class Following:
-    """Answers the page that shows it.
-
-    Parameters
-    ----------
-    repository : Repository
-        Of the database.
-    storage : StorageConfig
-        Where the artifacts lie.
-    signals : Signals
-        Of the same database.
-    """
+    """Answers the page that shows it."""
 
     def __init__(self, repository: Repository, storage: StorageConfig, signals: Signals) -> None:
         self._repository, self._storage, self._signals = repository, storage, signals

@@ -91,15 +91,7 @@ class Board:
 
 
 class Signals:
-    """Answers what live traders poll, again and again.
-
-    Parameters
-    ----------
-    repository : Repository
-        Of the database.
-    active : ActiveList
-        Which checks what is switched on.
-    """
+    """Answers what live traders poll, again and again."""
 
     def __init__(self, repository: Repository, active: ActiveList) -> None:
         self._repository, self._active = repository, active

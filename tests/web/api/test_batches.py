@@ -157,12 +157,19 @@ def test_cancel_all_ends_what_runs_and_what_waits(service, asked):
     assert service.job(old).status == "completed"
     row = next(row for row in map(service.batch, service.batches(None, 10, 0)) if row.is_sweep)
     assert (row.status, row.is_open) == ("cancelled", False)
-    assert (
-        SweepProgress(ended=2, cancelled=1, total=2, progress=1.0, seconds_left=None).state(
-            "running"
-        )
-        == "being judged"
-    )
+    progress = SweepProgress(ended=2, cancelled=1, total=2, progress=1.0, seconds_left=None)
+    assert (progress.state("running"), progress.is_judged("running")) == ("running", True)
+    assert not progress.is_judged("completed")
+
+
+def test_a_sweep_that_is_being_judged_runs(service):
+    asked = start(service, "demo", "demo_null")
+    for job_id in asked.job_ids:
+        finish(service.repository, job_id, 6.0)
+    row = service.batch(service.batches(None, 1, 0)[0])
+    assert (row.status, row.is_open, row.is_cancellable) == ("running", True, False)
+    assert row.said.endswith("being judged")
+    assert service.judged() == 1
 
 
 def test_a_damaged_job_hides_no_other(service, asked, repository):

@@ -153,3 +153,14 @@ def test_a_thread_that_has_ended_is_told(supervised, supervisor):
     assert answer.status_code == 503
     assert answer.json()["threads"] == {"supervisor": False, "event streams": False}
     assert answer.json()["reason"].endswith("event streams, supervisor.")
+
+
+def test_invented_candles_cannot_be_followed_and_what_to_do_is_said(
+    supervised, repository, monkeypatch
+):
+    def page(_, **filters):
+        return [], 0 if filters.get("synthetic") is False else 1
+
+    monkeypatch.setattr(type(repository.configurations), "page", page)
+    told = supervised.get("/api/health").json()["follower"]["reason"]
+    assert "its candles were invented. Switch it off" in told

@@ -340,3 +340,15 @@ def test_the_description_names_every_endpoint(client):
     assert {"/api/training/start", "/api/configurations/active"} <= described["paths"].keys()
     for operations in described["paths"].values():
         assert all(operation["description"] for operation in operations.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"optimizer": "grid"}, 'body.optimizer: it must be an object such as {"method": "grid"}'),
+        ({"validation": 3}, '.validation: it must be an object such as {"method": "walk_forward"}'),
+        ({"history": "4y"}, "body.history: it must be an object of days, length, since, until"),
+    ],
+)
+def test_what_must_be_an_object_names_one(client, body, said):
+    assert said in detail(client.post(f"{START}", json={"markets": ["demo"], **body}))

@@ -128,7 +128,8 @@ def _row(row: StoredCandles) -> None:
         if row.quality_at is not None:
             text("div", f"{row.quality_at:%Y-%m-%d %H:%M} UTC", "soft number")
     text("td", size(row.bytes), "number")
-    text("td", ", ".join(row.sources) or "-")
+    files = [one if len(one) < 33 else f"{one[:16]} … {one[-14:]}" for one in row.sources]
+    text("td", ", ".join(files) or "-").props["title"] = ", ".join(row.sources)
     text("td", f"damaged: {', '.join(row.damaged)}" if row.damaged else "-")
 
 

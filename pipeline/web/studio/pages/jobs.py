@@ -153,7 +153,8 @@ class Jobs(Refresh):
         count = self._service.repository.jobs.count
         running, waiting = await ask(count, "running"), await ask(count, "pending")
         left = await ask(self._service.queue_left)
-        self._counted.set_text(f"{running:,} running, {waiting:,} waiting. {left}")
+        judged = await ask(self._service.judged)
+        self._counted.set_text(f"{running + judged:,} running, {waiting:,} waiting. {left}")
         changeable = self._service.read_only is None
         self._cancel.set_visibility(changeable and waiting > 0)
         self._cancel_all.set_visibility(changeable and running + waiting > 0)

@@ -98,7 +98,7 @@ def _listed(
     text("td", sweep.strategy)
     text("td", sweep.optimizer)
     text("td", wording.state(progress.state(sweep.status)))
-    text("td", in_words(progress))
+    text("td", in_words(progress, sweep.status))
     ps = [wording.defined(pool.p_value, wording.small) for pool in sweep.pooled or ()]
     text("td", ", ".join(ps) or "-", "number")
 
@@ -219,19 +219,21 @@ class SweepPage:
 
     def tell(self, sweep: Sweep, progress: SweepProgress) -> None:
         """Say how far it is, over all stages of all markets."""
-        self._said.set_text(f"{titled(sweep, progress)}: {in_words(progress)}")
+        self._said.set_text(f"{titled(sweep, progress)}: {in_words(progress, sweep.status)}")
         self._bar.set_visibility(progress.state(sweep.status) == "running")
         self._bar.set_value(progress.progress)
-        self._bar.props(f'aria-label="{in_words(progress)}"')
+        self._bar.props(f'aria-label="{in_words(progress, sweep.status)}"')
         self._cancel.set_visibility(self._service.may_cancel(sweep, progress))
 
     async def _end(self) -> None:
         await attempt(self._service.cancel_sweep, self._id)
 
 
-def in_words(progress: SweepProgress) -> str:
+def in_words(progress: SweepProgress, status: str) -> str:
     """``1 of 3 markets ended, 45 %, about 12 s left``."""
     parts = [progress.ends(wording.plural(progress.total, "market"))]
+    if progress.is_judged(status):
+        parts.append("being judged")
     if progress.ended < progress.total:
         parts.append(wording.whole_percent(progress.progress))
     if progress.seconds_left is not None:
