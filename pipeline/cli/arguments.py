@@ -87,10 +87,20 @@ class Parser(argparse.ArgumentParser):
         Raises
         ------
         UserError
-            When DIR is no folder.
+            When DIR is no folder, or a key is of a part that has no choice yet (``data: null``).
         """
         options = self.parse_intermixed_args(command_line)
         look_in_own_folder(options.config_dir)
+        chosen = catalogue.defaults(self._config_name, options.words)
+        for word in options.words:
+            part, *names = word.partition("=")[0].split(".")
+            if names and part in self._schema.model_fields and chosen.get(part, part) is None:
+                words = catalogue.words(part)
+                having = [f"{part}={w}" for w in words if names[0] in catalogue.read(part, w)]
+                raise UserError(
+                    f"{word} sets a key of {part}, which is not chosen: say"
+                    f" {' or '.join(having) or f'{part}=NAME'} too."
+                )
         return Arguments([*options.words, *catalogue.search_path()], options)
 
 

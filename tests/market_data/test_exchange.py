@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.config import StoredConfig, TrainConfig, load
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange import fetching as exchange_module
 from pipeline.market_data.exchange.connection import Backoff
@@ -340,7 +341,7 @@ def test_what_the_store_has_is_said_where_the_exchange_does_not_answer(binance, 
     fetch(binance, tmp_path, until=START + 12 * STEP)
     binance.faults.script += [Fault.RESET] * 100
     with pytest.raises(
-        UnreachableError, match=r"store has 2023-01-01 00:00 UTC to 2023-01-01 01:00 UTC: data\."
+        UnreachableError, match=r"store has 2023-01-01 00:00 UTC to 2023-01-01 01:00 UTC: data="
     ):
         fetch(binance, tmp_path)
 
@@ -361,4 +362,8 @@ def test_a_silent_exchange_names_the_longest_spans_of_the_store_alone():
     ]
     assert said.startswith(f" The store has {', '.join(named)}, and 1 shorter: ")
     assert "shorter" not in _available_offline(SimpleNamespace(answered=spans[:3]))
+    words = [w for w in said.replace("DATE", "2022-01-01", 1).split() if "=" in w]
+    words[-1] = "data.until=2023-01-01"
+    m = "market=btc_binance_1h"
+    assert load(words, StoredConfig, "stored").data == load([m, *words], TrainConfig, "train").data
     assert _available_offline(SimpleNamespace(answered=[])) == ""

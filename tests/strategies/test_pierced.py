@@ -8,10 +8,6 @@ from hypothesis import strategies as st
 from pipeline.strategies import compiled, indicators, sweeps
 
 
-def in_numpy(*queries):
-    return sweeps.pierced(*queries)
-
-
 def in_numba(*queries):
     n = len(queries[1])
     out = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
@@ -19,13 +15,8 @@ def in_numba(*queries):
     return tuple(column[:count] for column in out)
 
 
-both = pytest.mark.parametrize("pierced", [in_numpy, in_numba])
+both = pytest.mark.parametrize("pierced", [sweeps.pierced, in_numba])
 numbers = st.integers(-5, 5).map(float)
-
-
-def ranges(n):
-    """All of 0 .. n, also those that end before they start: they are empty."""
-    return np.indices((n + 1, n + 1), np.int32).reshape(2, -1)
 
 
 @both
@@ -36,7 +27,8 @@ def ranges(n):
     width=st.sampled_from([0.0, 1.0, 2.5, np.nan]),
 )
 def test_every_range_of_points(pierced, points, lows, befores, width):
-    start, after = ranges(len(points))
+    # All of 0 .. n, also those that end before they start: they are empty.
+    start, after = np.indices((len(points) + 1,) * 2, np.int32).reshape(2, -1)
     low, before = np.resize(lows, len(start)), np.resize(befores, len(start))
     expected = []
     for row, (a, b) in enumerate(zip(start, after, strict=True)):

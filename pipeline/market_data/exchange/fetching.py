@@ -317,7 +317,8 @@ def _available_offline(stored: StoredCandles) -> str:
     spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in sorted(longest))
     rest = len(stored.answered) - len(longest)
     more = f", and {rest:,} shorter" if rest else ""
-    return f" The store has {spans}{more}: data.since and data.until within that need no exchange."
+    words = "data=ccxt data.since=DATE data.until=DATE"
+    return f" The store has {spans}{more}: {words} within that need no exchange."
 
 
 def _now_ms() -> int:

@@ -4,7 +4,7 @@ Rows are counted before they are read; no more is unpacked than candles need.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -185,11 +185,7 @@ def read_content(
             "prices without any volume",
         )
     times = clock.utc(raw.timestamp)
-    return raw if times is raw.timestamp else RawCandles(times, *_figures(raw))
-
-
-def _figures(raw: RawCandles) -> Iterator[np.ndarray]:
-    return (getattr(raw, name) for name in COLUMNS[1:])
+    return raw if times is raw.timestamp else replace(raw, timestamp=times)
 
 
 def _parts(content: Content, notation: Notation, clock: Clock) -> Iterator[RawCandles]:
