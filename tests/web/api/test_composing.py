@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.catalogue import markets
+from pipeline.sweeps.manifest import SweepRequest, last_midnight
 from pipeline.web.service.composing import choices, compose, strategy_choice
 from pipeline.web.service.requests import TrainingRequest
 from support.parameters import DEPTH, SPREAD
@@ -82,10 +83,10 @@ def test_costs_and_risk_are_those_of_the_command():
 
 def test_leverage_of_a_perpetual_is_that_of_the_command():
     risk = {"leverage": 3, "maintenance_rate": 0.01, "position_fraction": 0.9}
-    asked = {"risk": risk, "costs": {"funding_rate": 0.0002}}
+    asked = {"risk": risk, "costs": {"funding_rate": 0.0002}, "history": {"since": "2024-01-01"}}
     (config,) = composed(markets=["binanceusdm:BTC/USDT:USDT:1h"], **asked).values()
     words = ("risk.leverage=3", "risk.maintenance_rate=0.01", "risk.position_fraction=0.9")
-    words = (*words, "data.funding_rate=0.0002")
+    words = (*words, "data.funding_rate=0.0002", "data.since=2024-01-01")
     assert config == commanded("market=binanceusdm:BTC/USDT:USDT:1h", *words)
 
 
@@ -175,3 +176,11 @@ def test_choices_are_files():
 def test_a_number_that_is_none_is_refused():
     with pytest.raises(ValidationError, match="finite number"):
         TrainingRequest(markets=["demo"], parameters={DEPTH: [float("nan")]})
+
+
+@pytest.mark.parametrize("market", ["btc_binance_1h", "eth_kraken_4h"])
+def test_nothing_said_of_the_days_is_a_year_of_whole_days(market):
+    (config,) = composed(markets=[market]).values()
+    assert {market: config} == composed(markets=[market], history={"days": 365})
+    assert (config.data.until_ms % 86_400_000, config.data.days) == (0, 365.0)
+    assert SweepRequest({market: config}, ()).pinned(last_midnight()) == {market: config}
