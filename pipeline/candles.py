@@ -62,6 +62,7 @@ def _chosen(name: str, store: Path) -> StoredMarket:
 
 
 def _show_all(console: Console, store: Path, *, as_json: bool) -> None:
+    from pipeline.market_data.quality.report import QualityLimits, in_short
     from pipeline.market_data.store.inventory import figures, stored_markets, with_quality
 
     markets = stored_markets(store)
@@ -88,7 +89,7 @@ def _show_all(console: Console, store: Path, *, as_json: bool) -> None:
             f"{market.missing:,}",
             f"{market.unasked:,}",
             f"{market.bytes / 1e6:,.1f}",
-            _in_short(market),
+            in_short(market.quality, QualityLimits()) if market.quality else "too few",
         )
         for market in markets
     ]
@@ -143,12 +144,6 @@ def _remarks(market: StoredMarket) -> list[str]:
             f"{market.id}: {market.funding.payments:,} funding payments from {first} to {last}."
         )
     return said
-
-
-def _in_short(market: StoredMarket) -> str:
-    from pipeline.market_data.quality.report import QualityLimits, in_short
-
-    return in_short(market.quality, QualityLimits()) if market.quality else "too few"
 
 
 def _day(time: int | None) -> str:

@@ -35,10 +35,7 @@ def main(config: FetchConfig) -> None:
 
     path, perpetual = config.import_path, config.market.perpetual
     if path is not None and not any(word.startswith(("market=", "+")) for word in sys.argv[1:]):
-        raise UserError(
-            f"Say whose candles {path} has: add market=NAME, such as market=btc_binance_5m or"
-            " market=okx:DOGE/USDT:30m."
-        )
+        raise UserError(f"Say whose candles {path} has: add market=NAME, such as btc_kraken_1h.")
     console = Console()
     check_store(Path(config.data.store))
     if path is not None and perpetual and holds_funding(path):

@@ -120,7 +120,7 @@ def days_sentences(again: Replay | str) -> list[str]:
     if again.unseen is None:
         return [
             *sentences,
-            "It saw every day of its candles: there are no unseen days, and these figures are a"
+            "It saw every day of its candles, and no unseen days are used: these figures are a"
             " promise alone. The test days of the windows, and the days after the training, say"
             " what such a promise is worth.",
         ]

@@ -259,26 +259,34 @@ def check_fetched(config: SimulationConfig, data: CcxtData) -> None:
         )
 
 
-def stored_since(config: SimulationConfig, configuration: Configuration) -> CcxtData | None:
+def stored_since(config: SimulationConfig, own: Configuration) -> tuple[CcxtData | None, str]:
     """Return the trained candles with those of the full UTC days that the store has after them.
 
     They follow without a hole that was never asked for, are at most as many again, and nothing is
-    fetched for them, nor funding; None where there are none. Only footers of files are read.
+    fetched for them, nor funding; None where there are none. Only footers of files are read. The
+    text says which hole keeps later ones from being used; it is empty where there is none.
     """
-    data, market = pinned(config.data, configuration), config.market
+    data, market = pinned(config.data, own), config.market
     if not isinstance(data, CcxtData) or data.surrogate is not None:
-        return None
+        return None, ""
     since, until = data.span_ms(0)
-    end = min(2 * until - since, round(time.time() * 1000))
+    last = min(2 * until - since, round(time.time() * 1000))
+    hole = (last, last)
     kinds = [data.resample_from or market.timeframe, *([FUNDING] if market.perpetual else [])]
     for kind in kinds:
         path = candle_path(Path(data.store), market.ccxt_id, market.pair, kind)
         files = [file for file in month_files(path) if month.month_span(file.stem)[1] > until]
         records = filter(None, map(month.read_record, files))
         answered = united(span for record in records for span in record.answered)
-        end = next((start for start, _ in uncovered((until, end), answered)), end)
-    end -= end % DAY_MS
-    return data.model_copy(update={"until": moment(end)}) if end > until else None
+        hole = min([hole, *uncovered((until, last), answered)])
+    end, after = (border - border % DAY_MS for border in (hole[0], hole[1] + DAY_MS - 1))
+    said = (
+        f"from {moment(hole[1]):%Y-%m-%d %H:%M} UTC on, they follow days that nobody asked for."
+        f" scripts/fetch market={market.ccxt_id}:{market.pair}:{kinds[0]}"
+        f" data.since={moment(end):%Y-%m-%d} data.until={moment(after):%Y-%m-%d} asks for those."
+    )
+    found = data.model_copy(update={"until": moment(end)}) if end > until else None
+    return found, said if hole[1] < last else ""
 
 
 def evaluator_of(

@@ -1,5 +1,6 @@
 """Candles that came into the store after a training, which its search has not seen."""
 
+import re
 from contextlib import chdir
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -44,7 +45,9 @@ def test_full_days_that_follow_without_a_hole_are_taken(tmp_path, answered, last
     config = load(["market=btc_binance_1h", f"data.store={tmp_path}"], TrainConfig, "train")
     first, end = ("2023-01-01T00:00:00+00:00", "2023-04-10T23:00:00+00:00")
     told = {"first_candle": first, "last_candle": end}
-    data = stored_since(config, SimpleNamespace(provenance=told, timeframe="1h"))
+    data, hole = stored_since(config, SimpleNamespace(provenance=told, timeframe="1h"))
+    said = "from 2023-04-16 00:00.*USDT:1h data.since=2023-04-13 data.until=2023-04-16 asks"
+    assert hole == "" if last != 102 else re.match(said, hole)
     if last is None:
         assert data is None
     else:

@@ -73,7 +73,7 @@ class SearchService:
 
     def __init__(self, repository: Repository, tables: TableService) -> None:
         self._repository, self._tables = repository, tables
-        self._known: OrderedDict[tuple[str, datetime | None], Replay] = OrderedDict()
+        self._known: OrderedDict[tuple[str, datetime | None, str], Replay] = OrderedDict()
         self._one_at_a_time = Lock()
 
     def of(self, configuration_id: str) -> SearchView:
@@ -101,15 +101,15 @@ class SearchService:
         with self._one_at_a_time:
             try:
                 config = simulation_config(self._repository, own)
-                data = stored_since(config, own)
-                key = own.id, None if data is None else data.until
+                data, hole = stored_since(config, own)
+                key = own.id, None if data is None else data.until, hole
                 if key not in self._known:
                     candles, trained, refused = load_candles_since(
                         self._repository, own, config, data
                     )
                     days, gap = search.tables.searched_days(), search.config["validation"]["gap"]
                     again = replay(config, candles, search.best.parameters, days, int(gap), trained)
-                    self._known[key] = replace(again, refused=refused)
+                    self._known[key] = replace(again, refused=refused or hole)
             except UserError as error:
                 return str(error)
             if len(self._known) > KEPT:

@@ -12,7 +12,7 @@ from pipeline.report.shell import macro
 from pipeline.results.database import open_database
 from pipeline.web.service import composing
 from pipeline.web.service.requests import History, TrainingRequest, WalkForward
-from pipeline.web.studio.pages.candle_market import training_address
+from pipeline.web.studio.pages.candle_market import training_link
 from pipeline.web.studio.widgets.again import address_of_all
 from pipeline.web.studio.widgets.form import _from_word, _plain, label, written
 from pipeline.web.studio.widgets.mistakes import in_labels, mark
@@ -186,7 +186,11 @@ def test_stored_candles_are_trained_on_their_whole_days(named, which):
 
     def address(first, last, *holes):
         one = StoredMarket(*market, 9, first, last, 0, 0, holes, *rest)
-        return training_address(one, {market} if named else set())
+        text, href = training_link(one, {market} if named else set()) or ("", None)
+        assert text.endswith(", the longest part without a hole") == bool(text and holes)
+        days = text.split()[2:5:2]
+        assert not text or (days[0], int(days[1][8:10]) + 1) == (href[-27:-17], int(href[-2:]))
+        return href
 
     assert address(day + 4 * hour, 9 * day + 20 * hour) == (
         f"/?{which}&since=1970-01-03&until=1970-01-11"

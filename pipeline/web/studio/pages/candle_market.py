@@ -94,15 +94,17 @@ def _facts(market: StoredMarket, named: set[tuple[str, str, str]]) -> None:
     parts = market.id.replace(":", "/", 1).rsplit(":", 1)
     with ui.element("div").classes("line"):
         ui.link("All candles", "/candles")
-        if training := training_address(market, named):
-            ui.link("Train on these candles", training)
+        if training := training_link(market, named):
+            ui.link(*training)
         for form in ("csv", "parquet"):
             address = f"/api/candles/{'/'.join(parts)}?format={form}"
             ui.link(f"Download as {form.upper() if form == 'csv' else 'Parquet'}", address)
 
 
-def training_address(market: StoredMarket, named: set[tuple[str, str, str]]) -> str | None:
-    """Return the address of the form for the longest time of whole days without a hole, or None.
+def training_link(market: StoredMarket, named: set[tuple[str, str, str]]) -> tuple[str, str] | None:
+    """Return text and address of the form for the longest time of whole days without a hole.
+
+    None where there is no such day. The text says the first and the last of the days.
 
     Parameters
     ----------
@@ -126,8 +128,10 @@ def training_address(market: StoredMarket, named: set[tuple[str, str, str]]) -> 
     words = {"more": market.id}
     if key in named:
         words = dict(zip(("exchange", "pair", "timeframe"), key, strict=True))
-    words |= {"since": utc(since * DAY_MS)[:10], "until": utc(until * DAY_MS)[:10]}
-    return f"/?{urlencode(words, safe=',/:')}"
+    first, last, end = (utc(day * DAY_MS)[:10] for day in (since, until - 1, until))
+    part = ", the longest part without a hole" if market.holes else ""
+    address = f"/?{urlencode(words | {'since': first, 'until': end}, safe=',/:')}"
+    return f"Train on {first} to {last}{part}", address
 
 
 def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
