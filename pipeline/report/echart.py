@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.theme import INK, LINE, SOFT, TOOLTIP, Figure, mixed
+from pipeline.report.echart_heatmap import add_bar, cells
+from pipeline.report.theme import INK, LINE, SOFT, TOOLTIP, Figure
 
 _KINDS = ("scatter", "bar", "heatmap")
 _DASHES = {"solid": "solid", "dash": "dashed", "dot": [2, 2], "dashdot": [8, 3, 2, 3]}
@@ -41,11 +42,8 @@ _DAY_MS = 86_400_000
 
 
 def is_known(drawn: Figure) -> bool:
-    """Tell whether ECharts draws the figure: a heatmap must have colours of its own."""
-    return all(
-        trace["type"] in _KINDS and (trace["type"] != "heatmap" or "colorscale" in trace)
-        for trace in drawn["data"]
-    )
+    """Tell whether ECharts draws the figure."""
+    return "series" in drawn or all(trace["type"] in _KINDS for trace in drawn["data"])
 
 
 def option(drawn: Figure) -> dict[str, Any]:
@@ -54,6 +52,8 @@ def option(drawn: Figure) -> dict[str, Any]:
     Rows of data are those of a trace: x, y, then what `_COLUMNS` of it there are, then what a shape
     needs. Dates are milliseconds since the epoch; None is a gap.
     """
+    if "series" in drawn:  # it was made of options
+        return drawn
     layout = drawn["layout"]
     traces = [trace | {"x": _moments(trace["x"])} for trace in drawn["data"]]
     names = [name for name in layout if name.startswith("yaxis")] or ["yaxis"]
@@ -97,6 +97,8 @@ def option(drawn: Figure) -> dict[str, Any]:
         # Tuples: NiceGUI watches each list that it is given, which takes more than the page.
         still = tuple(tuple(row) if isinstance(row, list) else row for row in rows)
         made["series"].append(series | {"data": still})
+    if bar := layout.get("coloraxis", {}).get("colorbar"):
+        add_bar(made, traces[0], bar["title"]["text"])
     if shapes := layout.get("shapes"):
         made["series"][0]["markArea"] = _areas(shapes, layout.get("annotations", ()))
     return _with_room(made, [trace["name"] for trace in listed])
@@ -239,7 +241,7 @@ def _series(
 ) -> tuple[dict[str, Any], list[list[Any]]]:
     """Return a trace as a series without its data, and its rows of `_COLUMNS`."""
     if trace["type"] == "heatmap":
-        return _cells(trace)
+        return cells(trace)
     if trace.get("fill") == "toself":
         return _rectangles(trace)
     columns = (trace[name] for name in _columns(trace))
@@ -252,6 +254,8 @@ def _series(
         style = {"color": marker["color"], "opacity": marker.get("opacity", 1.0)}
         if crossed:
             style |= {"color": "none", "borderColor": marker["color"], "borderWidth": 2}
+        elif "line" in marker:
+            style |= {"borderColor": marker["line"]["color"], "borderWidth": 2}
         symbol = "path://M0,0L10,10M10,0L0,10" if crossed else "circle"
         size = marker["size"]
         return {
@@ -332,21 +336,6 @@ def _rectangle(style: Mapping[str, Any], place: int) -> dict[str, Any]:
         "itemStyle": {"color": style["color"]},
         "clip": True,
     }
-
-
-def _cells(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
-    """Return cells with their text; a colour is mixed of both that it lies between."""
-    ramp = [tuple(map(int, colour[4:-1].split(","))) for _, colour in trace["colorscale"]]
-    rows = [
-        [x, y, trace["customdata"][i][j], f"rgb{mixed(ramp, trace['z'][i][j])}"]
-        for i, y in enumerate(trace["y"])
-        for j, x in enumerate(trace["x"])
-        if trace["z"][i][j] is not None
-    ]
-    ink = json.dumps(trace["textfont"]["color"])
-    words = [{"name": name, "type": "ordinal"} for name in ("x", "y", "text", "colour")]
-    drawn = f"studioFigures.cell({ink})"
-    return {"type": "custom", ":renderItem": drawn, "dimensions": words}, rows
 
 
 def _moments(values: Sequence[Any]) -> list[Any]:

@@ -7,10 +7,11 @@ from gpu_engine import DAY_MS
 from pipeline.report import figures
 from pipeline.report.candles import by_day, panels
 from pipeline.report.echart import is_known, option
+from pipeline.report.heatmap import heatmap
 from pipeline.report.page import fixed_figures
 from pipeline.report.performance import Excursions, excursion_figure
 from pipeline.report.spread import colour
-from pipeline.results.artifacts import DailySeries, NullDistribution
+from pipeline.results.artifacts import DailySeries, NullDistribution, ScoreSurface
 from pipeline.validation.sequential import live_band
 from support.backtest import make_candles
 
@@ -53,9 +54,9 @@ def test_a_cell_has_its_value_and_the_colour_of_its_place(report):
     drawn = fixed_figures(report, report.artifacts)["spread"]
     names, written = set(), 0
     for trace, series in zip(drawn["data"][:2], of(drawn)["series"][:2], strict=True):
-        for x, y, text, fill in series["data"]:
+        for x, y, text, fill, shown in series["data"]:
             i, j = trace["y"].index(y), trace["x"].index(x)
-            assert text == trace["customdata"][i][j]
+            assert text == shown == trace["customdata"][i][j]
             assert fill == f"rgb{colour(trace['z'][i][j])}"
             names.add(y)
             written += 1
@@ -106,8 +107,21 @@ def test_a_trade_lies_at_its_excursions():
 
 def test_what_plotly_alone_draws_is_told():
     assert not is_known({"data": [{"type": "surface"}], "layout": {}})
-    shared = {"type": "heatmap", "coloraxis": "coloraxis", "texttemplate": "%{text}"}
-    assert not is_known({"data": [shared], "layout": {}})
+
+
+def test_a_heatmap_has_the_colours_of_its_values_and_a_bar_that_tells_them():
+    table = np.array([[1.0, 3.0], [np.nan, np.inf]])
+    scores = ScoreSurface({"a": [1.0, 2.0], "b": [0.1, 0.2]}, {"score": table.T})
+    made = of(heatmap(scores, "a", "b", stored={"a": 2.0, "b": 0.1}))
+    cells, stored = made["series"]
+    assert [(*row[:2], row[3], row[4]) for row in cells["data"]] == [
+        ("1", "0.1", "rgb(68, 1, 84)", ""),
+        ("2", "0.1", "rgb(253, 231, 37)", ""),
+        ("2", "0.2", "rgb(253, 231, 37)", "∞"),  # nothing was lost: as bright as the best
+    ]
+    assert stored["data"] == (("2", "0.1"),)
+    assert (made["visualMap"]["min"], made["visualMap"]["max"]) == (1.0, 3.0)
+    assert made["visualMap"]["text"] == ["3", "1"]
 
 
 def test_a_trace_without_a_point_is_drawn_empty(report):

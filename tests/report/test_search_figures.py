@@ -8,6 +8,7 @@ import pytest
 
 from gpu_engine import METRICS
 from pipeline.report.best import best_markup, best_of, days_sentences
+from pipeline.report.echart import is_known, option
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates, relief
 from pipeline.report.trials import trials_of
 from pipeline.results.artifacts import ScoreSurface
@@ -76,13 +77,18 @@ def test_every_part_of_an_equity_begins_at_zero():
 
 def test_parallel_coordinates_stand_at_places_of_the_grid():
     drawn = parallel_coordinates(BEST, AGAIN, AXES)
-    go.Figure(drawn)
-    a, b, seen, unseen = drawn["data"][0]["dimensions"]
-    assert (a["values"], a["ticktext"]) == ([0, 1, 1, 1, 0], ["off", "2"])
-    assert b["values"] == [1, 2, 0, 1, 0]
-    assert seen["values"] == pytest.approx([0.21] * 5)
-    assert unseen["values"] == pytest.approx([0.5 * 0.6 * 3 - 1.0 + 0.0] * 5)
-    assert drawn["data"][0]["line"]["color"] == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.1])
+    assert is_known(drawn)
+    assert option(drawn) == drawn
+    a, b, seen, unseen, score = zip(*drawn["series"]["data"], strict=True)
+    assert a == (0, 1, 1, 1, 0)
+    assert drawn["parallelAxis"][0]["data"] == ["off", "2"]
+    assert b == (1, 2, 0, 1, 0)
+    assert seen == pytest.approx([21.0] * 5)
+    assert unseen == pytest.approx([100.0 * (0.5 * 0.6 * 3 - 1.0)] * 5)
+    assert score == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.1])
+    ends = [drawn["visualMap"][end] for end in ("min", "max")]
+    assert ends == pytest.approx([0.1, 0.5])
+    assert [one["name"] for one in drawn["parallelAxis"]][3:] == ["net unseen, %", "score"]
 
 
 def test_a_surface_has_a_height_where_the_metric_is_finite():

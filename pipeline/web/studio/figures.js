@@ -33,7 +33,7 @@ window.studioFigures ??= (() => {
   const cell = (ink) => (params, api) => {
     const [x, y] = api.coord([api.value(0), api.value(1)]), [width, height] = api.size([1, 1]);
     const shape = { x: x - width / 2 + 1, y: y - height / 2 + 1, width: width - 2, height: height - 2 };
-    const text = { ...inCell(`${api.value(2)}`, shape.width), fill: ink };
+    const text = { ...inCell(`${api.value(4)}`, shape.width), fill: ink };
     return { type: "rect", shape, style: { fill: api.value(3) }, textContent: { style: text }, textConfig: { position: "inside" } };
   };
 

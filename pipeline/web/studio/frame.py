@@ -250,14 +250,21 @@ class Theme:
         with inside(f"#{name}"):
             self.draw(figure).classes("filling")
 
-    def redraw(self, chart: Chart, figure: Figure) -> None:
-        """Replace what a chart of this page shows by a figure of the same library's."""
+    def redraw(self, chart: Chart, figure: Figure) -> Chart:
+        """Show another figure in the place of a chart of this page; return its chart."""
+        if is_known(figure) == isinstance(chart, ui.plotly):
+            place = chart.parent_slot
+            chart.delete()
+            assert place is not None
+            with place:
+                return self.draw(figure).classes("filling")
         if isinstance(chart, ui.plotly):
             chart.update_figure(self._dressed(figure))
-            return
-        chart.options.clear()
-        chart.options.update(option(figure))
-        chart.update()
+        else:
+            chart.options.clear()
+            chart.options.update(option(figure))
+            chart.update()
+        return chart
 
     def _dressed(self, figure: Figure) -> dict[str, Any]:
         layout = {**figure["layout"], "template": template(self._name)}

@@ -12,7 +12,7 @@ __all__ = ["browser"]
 
 SCRIPT = Path("pipeline/web/studio/figures.js")
 CELL = """([text, width]) => {
-  const values = ["1", "a", text, "#000"];
+  const values = ["1", "a", "", "#000", text];
   const api = { value: (i) => values[i], coord: () => [50, 50], size: () => [width, 40] };
   const { text: words, fontSize } = studioFigures.cell("#fff")({}, api).textContent.style;
   const pen = document.createElement("canvas").getContext("2d");

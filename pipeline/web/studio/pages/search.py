@@ -81,8 +81,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
                 theme.place("best-equity", equity_of_best(search.best, replay))
             if len(search.best.rows):
                 part("search.jinja", "lines")
-                axes, objective = search.scores.axes, search.objective
-                drawn = parallel_coordinates(search.best, replay, axes, objective)
+                drawn = parallel_coordinates(search.best, replay, search.scores.axes)
                 theme.place("best-lines", drawn)
 
 

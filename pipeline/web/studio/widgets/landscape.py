@@ -154,7 +154,7 @@ class Landscape:
         await self._draw()
 
     async def _draw(self) -> None:
-        self._theme.redraw(self._plot, await ask(self._figure))
+        self._plot = self._theme.redraw(self._plot, await ask(self._figure))
 
     def _show_held(self) -> None:
         """Show the held parameters in a slice, and no others."""
