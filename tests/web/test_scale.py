@@ -92,7 +92,7 @@ def pages(found, job):
         "/configurations": "tbody tr",
         "/configurations?sort=p_value&descending=false&page=3999": "tbody tr",
         f"/configurations/{found}": "body:has(#excursions svg):has(#trades svg)",
-        f"/configurations/{found}/search": "tbody tr",
+        f"/configurations/{found}/search": "body:has(#best-lines svg):has(#best-equity svg)",
         "/candles": "tbody tr",
         "/candles/binance:BTC/USDT:5m": "text=Held against",
         "/live": "text=Switch another on",
