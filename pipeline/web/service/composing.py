@@ -164,9 +164,10 @@ def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tu
         for key, value in part:
             if key != "method":
                 yield f"{group}.{key}", value
-    # Nothing said is the newest year in whole days: one market has those that several have.
-    days = None if request.history != History() or market.synthetic else CcxtData.default_days
-    yield from _history(History(days=days) if days else request.history, market)
+    yield from _history(request.history, market)
+    if request.history == History() and not market.synthetic:
+        # The newest year in whole days: one market has those that several have.
+        yield "data.until", str(datetime.now(UTC).date())
     limits = {key: limit for key, limit in request.quality if limit is not None}
     if limits and market.synthetic:
         raise UserError(

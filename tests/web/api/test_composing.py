@@ -181,6 +181,8 @@ def test_a_number_that_is_none_is_refused():
 @pytest.mark.parametrize("market", ["btc_binance_1h", "eth_kraken_4h"])
 def test_nothing_said_of_the_days_is_a_year_of_whole_days(market):
     (config,) = composed(markets=[market]).values()
-    assert {market: config} == composed(markets=[market], history={"days": 365})
+    (year,) = composed(markets=[market], history={"days": 365}).values()
+    swept = SweepRequest({market: config}, ()).pinned(last_midnight())[market]
+    spans = {one.data.span_ms(0) for one in (config, year, swept)}
+    assert len(spans) == 1
     assert (config.data.until_ms % 86_400_000, config.data.days) == (0, 365.0)
-    assert SweepRequest({market: config}, ()).pinned(last_midnight()) == {market: config}
