@@ -210,14 +210,15 @@ class CandlesSince(NamedTuple):
 
 
 def load_candles_since(
-    repository: Repository,
+    load: Callable[[Configuration], Candles],
     configuration: Configuration,
     config: SimulationConfig,
     data: CcxtData | None,
 ) -> CandlesSince:
     """Load the candles of a training with those that the store has of the days after it.
 
-    ``config`` is its `simulation_config`, ``data`` what `stored_since` says of that.
+    ``load`` loads those of the training alone (`load_candles_again`), ``config`` is its
+    `simulation_config`, ``data`` what `stored_since` says of that.
 
     Raises
     ------
@@ -235,7 +236,7 @@ def load_candles_since(
             trained = (after - first) // market.candles.step_ms
             if market.candles.cut(0, trained).sha256 == configuration.provenance["data_hash"]:
                 return CandlesSince(market.candles, trained)
-    candles = load_candles_again(repository, configuration)
+    candles = load(configuration)
     return CandlesSince(candles, len(candles), refused)
 
 

@@ -139,6 +139,12 @@ class ChartService:
         raw = series.as_stored(0, len(series)).candles
         return resampled(raw, fine, timeframe_ms(configuration.timeframe))
 
+    def whole(self, configuration: Configuration) -> Candles:
+        """Load all that it was trained on, as `load_candles_again`; what is kept is not again."""
+        if _in_store(simulation_config(self._repository, configuration).data):
+            return load_candles_again(self._repository, configuration)
+        return self._whole(configuration)
+
     def leave(self, configuration_id: str) -> None:
         """Forget the candles of a configuration that no page shows, where they are many."""
         with self._lock:
@@ -176,6 +182,10 @@ def _check_entries(
             f"The candles of {configuration.id} are not those that it was trained on: trades were"
             " entered at other prices. Fetch or name the right ones."
         )
+
+
+def _in_store(data: Any) -> bool:
+    return isinstance(data, CcxtData) and data.surrogate is None
 
 
 def _stored(config: SimulationConfig, span: Span) -> tuple[StoredSeries, int] | None:

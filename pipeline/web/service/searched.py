@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -71,8 +71,10 @@ class SearchView:
 class SearchService:
     """Answers what a search found besides the stored configuration."""
 
-    def __init__(self, repository: Repository, tables: TableService) -> None:
-        self._repository, self._tables = repository, tables
+    def __init__(
+        self, repository: Repository, tables: TableService, load: Callable[[Configuration], Any]
+    ) -> None:
+        self._repository, self._tables, self._load = repository, tables, load
         self._known: OrderedDict[tuple[str, datetime | None, str], Replay] = OrderedDict()
         self._one_at_a_time = Lock()
 
@@ -104,9 +106,7 @@ class SearchService:
                 data, hole = stored_since(config, own)
                 key = own.id, None if data is None else data.until, hole
                 if key not in self._known:
-                    candles, trained, refused = load_candles_since(
-                        self._repository, own, config, data
-                    )
+                    candles, trained, refused = load_candles_since(self._load, own, config, data)
                     days, gap = search.tables.searched_days(), search.config["validation"]["gap"]
                     again = replay(config, candles, search.best.parameters, days, int(gap), trained)
                     self._known[key] = replace(again, refused=refused or hole)

@@ -76,7 +76,7 @@ class Service(BatchService):
     @cached_property
     def searches(self) -> SearchService:
         """What searches found besides the stored configurations."""
-        return SearchService(self.repository, self.tables)
+        return SearchService(self.repository, self.tables, self.charts.whole)
 
     @cached_property
     def comparison(self) -> ComparisonService:

@@ -12,6 +12,7 @@ from pipeline.web.service.searched import SearchView
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     ask,
+    begin,
     frame,
     markup,
     part,
@@ -51,6 +52,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
         except UserError as error:
             sentence(str(error))
             return
+        replaying = begin(service.searches.replayed, search)
         ui.add_body_html(script("sort.js"))
         days, table = _best(search)
         figures = ui.element("div")
@@ -67,7 +69,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
             with region("Parameters over the windows"):
                 part("sections.jinja", "spread")
                 theme.place("spread", await ask(lambda: search.over_windows))
-        again = await ask(service.searches.replayed, search)
+        again = await replaying
         if table.is_deleted:  # the reader has left the page
             return
         with days.clear() or days:
