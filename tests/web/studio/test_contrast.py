@@ -22,7 +22,7 @@ def pages_of(reader, page):
         f"/jobs/{job}": "link:Again with changes",
         "/configurations": "heading:Configurations",
         f"/configurations/{one}": "#equity svg",
-        f"/configurations/{one}/search": ".js-plotly-plot",
+        f"/configurations/{one}/search": "#best-lines svg",
         f"/compare?id={one}&id={two}": "#curves svg",
         "/candles": "table",
         f"/candles/{candles}": "#coverage svg",
