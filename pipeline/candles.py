@@ -51,8 +51,7 @@ def _chosen(name: str, store: Path) -> StoredMarket:
 
     stored = {market.id: market for market in stored_markets(store)}
     if name not in stored:
-        market = load([f"market={name}"], FetchConfig, "fetch").market
-        name = f"{market.exchange.ccxt_id}:{market.pair}:{market.timeframe}"
+        name = load([f"market={name}"], FetchConfig, "fetch").market.stored_id
     if name not in stored:
         raise UserError(
             f"{store} has no candles of {name}; it has {', '.join(stored) or 'none at all'}."

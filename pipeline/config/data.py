@@ -105,6 +105,11 @@ class MarketConfig(Section):
         return self.exchange.ccxt_id
 
     @property
+    def stored_id(self) -> str:
+        """The name of the market in the store of candles, by its exchange's name in ccxt."""
+        return f"{self.ccxt_id}:{self.pair}:{self.timeframe}"
+
+    @property
     def id(self) -> str:
         """``binance:BTC/USDT:5m``, the name of the market everywhere."""
         return f"{self.exchange.name}:{self.pair}:{self.timeframe}"

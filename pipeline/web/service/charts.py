@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -184,7 +184,7 @@ def _check_entries(
         )
 
 
-def _in_store(data: Any) -> bool:
+def _in_store(data: Any) -> TypeGuard[CcxtData]:
     return isinstance(data, CcxtData) and data.surrogate is None
 
 
@@ -194,7 +194,7 @@ def _stored(config: SimulationConfig, span: Span) -> tuple[StoredSeries, int] | 
     Raises `UserError` where none of them are there.
     """
     data, market = config.data, config.market
-    if not isinstance(data, CcxtData) or data.surrogate is not None:
+    if not _in_store(data):
         return None
     timeframe = data.resample_from or market.timeframe
     folder = candle_path(Path(data.store), market.ccxt_id, market.pair, timeframe)

@@ -65,7 +65,7 @@ class _Fetch:
         return FetchView(
             id=self.id,
             market=self.market,
-            candles_id=f"{market.ccxt_id}:{market.pair}:{market.timeframe}",
+            candles_id=market.stored_id,
             since=datetime.fromtimestamp(since / 1000, UTC),
             until=datetime.fromtimestamp(until / 1000, UTC),
             status=self.status,

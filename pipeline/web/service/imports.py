@@ -97,7 +97,7 @@ class Imports:
         return ImportAnswer.model_validate(
             answer
             | {
-                "id": f"{market.ccxt_id}:{market.pair}:{market.timeframe}",
+                "id": market.stored_id,
                 "file": query.file,
                 "first": _moment(answer["first"]),
                 "last": _moment(answer["last"]),

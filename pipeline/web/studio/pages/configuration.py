@@ -78,9 +78,8 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         if trades is not None:
             await (reader.soon(trades.begin) if there else trades.begin())
         await reader.connected()
-        if (
-            await damage and page.report.artifacts is not None
-        ):  # of what the search kept, which takes longer
+        # What the search kept takes longer to compare: damage of it comes when all is drawn.
+        if await damage and page.report.artifacts is not None:
             ui.navigate.reload()
 
 
