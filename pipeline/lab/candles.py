@@ -14,8 +14,7 @@ from pipeline.config import catalogue
 from pipeline.config.history import DEFAULT_FUNDING_RATE
 from pipeline.config.market_word import is_market_word
 from pipeline.errors import UserError
-from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.files.tables import candles_of
+from pipeline.market_data.files.reading import candles_of, read_file
 from pipeline.market_data.funding import FUNDING, funding_history
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import RawCandles, RawFunding

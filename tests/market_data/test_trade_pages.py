@@ -14,7 +14,7 @@ from pipeline.market_data.exchange import trade_pages as module
 from pipeline.market_data.exchange.connection import Backoff
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.trades import candles_of_trades
+from pipeline.market_data.resample import candles_of_trades
 from support.loopback.faults import LIES, PASSING, Fault, Faults
 from support.loopback.kraken import LoopbackKraken
 from support.trades import BARS, END, START, STEP, trade_rows

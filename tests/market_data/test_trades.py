@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.trades import candles_of_trades
+from pipeline.market_data.resample import candles_of_trades
 from support.trades import candles_by_loop
 
 MONTH_END = 1_675_209_600_000  # 2023-02-01 00:00 UTC

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,11 +13,16 @@ from gpu_engine import Float
 from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
-from pipeline.market_data.exchange.funding_archive import FundingArchive
-from pipeline.market_data.exchange.month_archives import ArchiveUse, archive_of
+from pipeline.market_data.exchange.month_archives import (
+    ArchiveUse,
+    BadFileError,
+    MonthArchive,
+    archive_of,
+)
 from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session
+from pipeline.market_data.files.funding import read_funding
 from pipeline.market_data.funding import FUNDING, INTERVAL_MS, LARGEST_RATE
-from pipeline.market_data.raw import RawFunding, Span
+from pipeline.market_data.raw import RawFunding, Span, uncovered
 from pipeline.market_data.store.month import month_names, month_span
 from pipeline.market_data.store.store import Page, Stored, candle_path, load_rows, locked, save
 
@@ -204,3 +209,29 @@ def _answer(connection: Connection, span: Span, limit: int) -> Float:
         return rows[np.unique(rows[:, 0], return_index=True)[1]]
 
     return connection.ask(call)
+
+
+class FundingArchive(MonthArchive):
+    """The months of a contract's payments in Binance's public archive, each checked by its hash."""
+
+    otherwise: ClassVar = " Its payments are not known."
+
+    @property
+    def step_ms(self) -> int:
+        """Milliseconds from one payment to the next, at most."""
+        return INTERVAL_MS
+
+    def _file(self, month: str) -> str:
+        return f"{self.pair.replace('/', '')}-fundingRate-{month}.zip"
+
+    def _place(self, file: str) -> str:
+        return f"data/{self.folder}/monthly/fundingRate/{self.pair.replace('/', '')}/{file}"
+
+    def _page(self, file: str, content: bytes, wanted: Span, month: Span) -> Page:
+        """Read the payments of a zip that lie in ``wanted``, for which they are all there are."""
+        raw = self._read(file, content, lambda path: read_funding(path, self.symbol))
+        rows = np.column_stack((raw.timestamp.astype(np.float64), raw.rate))
+        rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+        if len(rows) and uncovered((int(rows[0, 0]), int(rows[-1, 0]) + 1), [month]):
+            raise BadFileError("it has payments of another month")
+        return rows[(rows[:, 0] >= wanted[0]) & (rows[:, 0] < wanted[1])], wanted

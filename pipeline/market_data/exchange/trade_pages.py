@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from gpu_engine import Float
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
 from pipeline.market_data.raw import COLUMNS, Span
+from pipeline.market_data.resample import NS_PER_MS, candles_of_trades
 from pipeline.market_data.store.store import Page
 from pipeline.market_data.timeframe import utc
-from pipeline.market_data.trades import NS_PER_MS, candles_of_trades
 
 #: Most trades in an answer.
 FULL_PAGE = 1_000

@@ -3,25 +3,25 @@
 Rows are counted before they are read; no more is unpacked than candles need.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gpu_engine import Advance
+from gpu_engine import Advance, Float, Int64
 from pipeline.errors import UserError, first_line, first_of
+from pipeline.market_data.arrow import array_of, cast
 from pipeline.market_data.files import columnar
 from pipeline.market_data.files.archives import Member
-from pipeline.market_data.files.clock import Clock
+from pipeline.market_data.files.clock import Clock, milliseconds_of
 from pipeline.market_data.files.headers import NotCandlesError, positions
-from pipeline.market_data.files.json_rows import json_parts
-from pipeline.market_data.files.layouts import Layout, Notation, layout_of
+from pipeline.market_data.files.layouts import Layout, Notation, check_order, layout_of
 from pipeline.market_data.files.listing import listing
-from pipeline.market_data.files.tables import candles_of, refuse_type
-from pipeline.market_data.files.texts import csv_parts
-from pipeline.market_data.files.trade_rows import candles_of_file
+from pipeline.market_data.files.texts import candles_of_file, csv_parts
 from pipeline.market_data.raw import COLUMNS, RawCandles
 
 #: Rows of one import, or of one file that is read alone: 28 years of 1m candles.
@@ -29,6 +29,9 @@ MOST_ROWS = 15_000_000
 
 #: So many rows without any volume are no candles of trades.
 UNTRADED = 100
+
+#: Fields of a row of JSON: ccxt's and freqtrade's, Binance's API.
+JSON_WIDTHS = (6, 12)
 
 
 @dataclass(frozen=True)
@@ -230,3 +233,143 @@ def _damaged(member: Member, error: Exception) -> UserError:
         f"{member} cannot be read as {member.kind[1:]}: {first_line(error)}. "
         "The file is damaged or of another kind; fetch or export it again."
     )
+
+
+def json_parts(member: Member, notation: Notation) -> Iterator[RawCandles]:
+    """Read a list of rows: open time, open, high, low, close, volume, and what may follow.
+
+    A row is a list of numbers, or of texts that are numbers, or it names its fields.
+
+    Raises
+    ------
+    UserError
+        If it is no JSON.
+    NotCandlesError
+        If it is no list of such rows.
+    """
+    named = member.start().lstrip()[:64].replace(b" ", b"").replace(b"\n", b"").startswith(b"[{")
+    pieces = member.pieces((b"},",) if named else (b"],",))
+    rows, begun = 0, b""
+    piece: bytes | None = next(pieces)
+    while piece is not None:
+        following = next(pieces, None)
+        text = begun + piece
+        content = _json_of(text if following is None else text.rstrip()[:-1] + b"]", str(member))
+        yield (part := _json_candles(content, str(member), rows, notation))
+        rows += len(part)
+        piece, begun = following, b"["
+
+
+def _json_of(text: bytes, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+            " It is damaged or cut short; export it again."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise _no_rows(name) from error
+
+
+def _json_candles(content: Any, name: str, before: int, notation: Notation) -> RawCandles:
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
+        content = _by_name(content, name, notation)
+    if not (isinstance(content, list) and content):
+        raise _no_rows(name)
+    try:
+        if len({len(row) for row in content}) != 1 or len(content[0]) not in JSON_WIDTHS:
+            raise _no_rows(name)
+        if not before:
+            check_order([list(map(str, row)) for row in content[:2_000]], name)
+        rows = np.array([row[: len(COLUMNS)] for row in content], dtype=np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _no_rows(name) from error
+    return RawCandles(_json_times(rows[:, 0], name, before), *rows[:, 1:].T)
+
+
+def _by_name(content: list[dict[str, Any]], name: str, notation: Notation) -> list[Any]:
+    names = list(content[0])
+    where = positions(names, name, notation.base)
+    keys = [names[at] for at in (where.time[0], *where.figures)]
+    try:
+        return [[row[key] for key in keys] for row in content]
+    except KeyError as error:
+        raise UserError(
+            f"{name}: a row has no {error}, which the first one has. It is damaged; export it"
+            " again."
+        ) from error
+
+
+def _json_times(times: np.ndarray, name: str, before: int) -> Int64:
+    # Beyond 2⁵³ a float64 has no place for every integer; NaN and infinity fail too.
+    bad = ~(np.abs(times) < 2.0**53) | (times % 1 != 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UserError(
+            f"{name}: the open time in row {before + row + 1} is {times[row]:g}; it must be a whole"
+            " number of milliseconds."
+        )
+    return milliseconds_of(times.astype(np.int64), name, before)
+
+
+def _no_rows(name: str) -> NotCandlesError:
+    return NotCandlesError(
+        f"{name} must hold a list of rows of {len(COLUMNS)} numbers ({', '.join(COLUMNS)}), or of"
+        " rows that name them. If it holds candles in another form, export them as CSV with a line"
+        " of names.",
+        "no rows of candles",
+    )
+
+
+def candles_of(table: pa.Table, path: str, clock: Clock | None = None) -> RawCandles:
+    """Take the columns of a candle from a table, in any spelling.
+
+    Parameters
+    ----------
+    table : Table
+    path : str
+        What errors call it.
+    clock : Clock, optional
+        Of a table that is a piece of a file: whoever gives it ends with `Clock.utc`.
+
+    Raises
+    ------
+    UserError
+        If a column is missing or of another type.
+    """
+    where = positions(table.column_names, path)
+    times = clock or Clock(path)
+    time = times.times(table.column(where.time[0]))
+    return RawCandles(
+        time if clock else times.utc(time),
+        *(
+            numbers(table.column(at), name, path)
+            for at, name in zip(where.figures, COLUMNS[1:], strict=True)
+        ),
+    )
+
+
+def refuse_type(kind: pa.DataType, name: str, path: str, reason: str) -> UserError:
+    """Say that a column is of a type that its figures cannot have."""
+    if name == "timestamp":
+        return UserError(
+            f"{path}: the open times must be whole milliseconds, as integers since the epoch or "
+            f"as dates; found {kind}: {reason}."
+        )
+    return UserError(f"{path}: column '{name}' must hold numbers, not {kind}: {reason}.")
+
+
+def numbers(column: pa.ChunkedArray, name: str, path: str) -> Float:
+    """Return a column as float64; NaN for an empty cell.
+
+    Raises
+    ------
+    UserError
+        If a cell is no number.
+    """
+    try:
+        values: Float = array_of(cast(column, pa.float64()))
+    except pa.ArrowException as error:
+        raise refuse_type(column.type, name, path, first_line(error)) from error
+    return values
