@@ -34,6 +34,7 @@ SAMPLE, SAMPLE_TABLES, SEED = 2000, 35, 0
 LONGEST = 10_001
 #: The busy end of the admissible: what nine of ten do not reach is called out of reach.
 BUSY = 0.9
+_FEW = "only for the 10 % of combinations that trade most"
 _WORDS = {">": "more than", ">=": "at least"}
 
 
@@ -218,7 +219,7 @@ def _clauses(total: int, busy: int, needed: int) -> Iterator[str]:
             continue
         # Failing a gate of DISCOVERY holds a configuration there; those of MATURE lift it there.
         beyond = gate.stage if gate.stage == "MATURE" else f"more than {gate.stage}"
-        outcome = "only for busy combinations" if at_best.passed else "out of reach"
+        outcome = _FEW if at_best.passed else "out of reach"
         asked = f"{_WORDS[gate.comparison]} {gate.threshold:g}"
         if gate.stage == "MATURE" and needed < MOST_TRADES_NEEDED:
             asked += f", up to {MOST_TRADES_NEEDED} as the record needs"

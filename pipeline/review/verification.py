@@ -155,6 +155,7 @@ def _computed_again(
     record = read_record(config.storage, configuration, ())
     own = simulation_config(repository, configuration)
     named = config.data is not None
+    _refuse_span(config)
     simulation = simulation_config(repository, configuration, config.data) if named else own
     data = pinned(simulation.data, configuration)
     if extent == "daily" and isinstance(data, CcxtData):
@@ -173,6 +174,16 @@ def _computed_again(
         comparisons=(*receipt.comparisons, *again, *sweeps.comparisons),
         notes=(*receipt.notes, *sweeps.notes),
     )
+
+
+def _refuse_span(config: StoredConfig) -> None:
+    """Refuse a span on the command line: the trained one is computed again, whatever it says."""
+    words = [f"data.{w}" for w in ("since", "until", "history") if getattr(config.data, w, None)]
+    if words:
+        raise UserError(
+            "scripts/verify computes the trained span again, no other: leave out"
+            f" {' and '.join(words)}. scripts/monitor tests on other days."
+        )
 
 
 def verify(

@@ -27,11 +27,11 @@ def traded(typical, busy):
     ("typical", "busy", "note"),
     [
         (0.4, 0.41, "about 12 trades a window, 96 in all: MATURE (at least 101) is out of reach"),
-        (0.4, 0.6, "about 12 trades a window, 96 in all: MATURE (at least 101) is only for busy"
-         " combinations"),
+        (0.4, 0.6, "about 12 trades a window, 96 in all: MATURE (at least 101) is only for"
+         " the 10 % of combinations that trade most"),
         (1.0, 1.2, "about 30 trades a window, 240 in all: enough for every stage"),
         (0.1, 0.15, "about 3 trades a window, 24 in all: more than DISCOVERY (at least 30) is only"
-         " for busy combinations; MATURE (at least 101) is out of reach"),
+         " for the 10 % of combinations that trade most; MATURE (at least 101) is out of reach"),
         (0.03, 0.05, "about 1 trade a window, 7 in all: more than DISCOVERY (at least 30) is out of"
          " reach; MATURE (at least 101) is out of reach"),
     ],
@@ -44,8 +44,8 @@ def test_the_note_names_the_stages_that_so_many_trades_do_not_reach(typical, bus
     ("busy", "note"),
     [
         (0.2, "is out of reach"),
-        (0.25, "is only for busy combinations"),
-        (0.5, "is only for busy combinations"),
+        (0.25, "is only for the 10 % of combinations that trade most"),
+        (0.5, "is only for the 10 % of combinations that trade most"),
     ],
 )  # fmt: skip
 def test_long_candles_need_fewer_trades_for_mature(busy, note):

@@ -413,6 +413,8 @@ def test_an_unknown_id_is_answered_with_the_nearest(fading):
         (("latest", "storage.url=sqlite:///other.db"), "There is no database other.db"),
         (("latest", "storge.url=x"), "Did you mean 'storage'?"),
         (("latest", "data=file"), "data.path must be given"),
+        (("latest", "data=ccxt", "data.since=2024-01-01"), "leave out data.since."),
+        (("latest", "data=ccxt", "data.history=30d"), "leave out data.history."),
     ],
 )
 def test_mistakes_are_answered(fading, arguments, sentence):
