@@ -1,12 +1,18 @@
-"""A user's mistake, said in one sentence: the thing, what is allowed, what was given, what next."""
+"""Define what a person is told in one sentence, and the errors that more than one folder knows.
+
+A user's mistake says the thing, what is allowed, what was given, what next.
+"""
 
 import difflib
 import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+#: Takes a sentence that a person should know.
+Note = Callable[[str], None]
 
 
 class UserError(Exception):
@@ -154,3 +160,47 @@ class ConflictError(UserError):
     def __init__(self, sentence: str, at: str | None = None) -> None:
         super().__init__(sentence)
         self.at = at
+
+
+class NotCandlesError(UserError):
+    """A file holds something else than candles; ``what`` says it in a few words."""
+
+    def __init__(self, sentence: str, what: str) -> None:
+        super().__init__(sentence)
+        self.what = what
+
+
+class SweepTakenError(RuntimeError):
+    """The sweep belongs to another process."""
+
+
+class StageMovedError(RuntimeError):
+    """A configuration was no longer in the stage that an event was to move it from."""
+
+
+class UnknownIdError(LookupError):
+    """No row has this id."""
+
+
+class IllegalTransitionError(RuntimeError):
+    """A job was asked for a state that its present one does not lead to.
+
+    A run that meets this in `Jobs.progress` was cancelled, or taken for dead, by someone else: it
+    should stop.
+    """
+
+    def __init__(self, job_id: str, status: str, target: str) -> None:
+        super().__init__(f"job {job_id} is {status} and cannot become {target}")
+        self.job_id = job_id
+        self.status = status
+
+
+class SameStartError(RuntimeError):
+    """The very same was started before, and waits or runs."""
+
+
+class NotOwnerError(IllegalTransitionError):
+    """A job was given to another process, whose row it is now."""
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} is {self.status} and belongs to another process"

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import FetchConfig, compose_each, load
-from pipeline.config.catalogue import ALL, select_markets
+from pipeline.config import ALL, FetchConfig, compose_each, load, select_markets
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:

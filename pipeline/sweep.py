@@ -11,8 +11,12 @@ from typing import NamedTuple
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import StrategyConfig, SweepConfig, TrainConfig, compose_each, load
-from pipeline.config.catalogue import (
+from pipeline.config import (
+    StrategyConfig,
+    SweepConfig,
+    TrainConfig,
+    compose_each,
+    load,
     select_markets,
     strategy_choice,
     strategy_name,

@@ -22,6 +22,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from pipeline.errors import Note
+
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
     from rich.table import Table
@@ -34,8 +36,6 @@ WIDTH = 110
 #: Seconds between two lines of progress where there is no terminal to redraw.
 LINE_EVERY = 5.0
 
-#: Writes a line about the run.
-Note = Callable[[str], None]
 
 #: Starts a stage of work: ``progress("search", evaluations)`` yields the function to advance it.
 Progress = Callable[[str, int], "AbstractContextManager[Advance]"]

@@ -1,6 +1,16 @@
 """The configuration: Hydra composes it from `conf`, these schemas check and type it."""
 
-from pipeline.config.catalogue import CONFIG_DIR, in_quotes, strategy_name, typed
+from pipeline.config.catalogue import (
+    CONFIG_DIR,
+    Market,
+    in_quotes,
+    select_markets,
+    select_strategies,
+    strategy_choice,
+    strategy_name,
+    typed,
+    usable_strategies,
+)
 from pipeline.config.commands import (
     TOKEN_VARIABLE,
     BacktestConfig,
@@ -27,7 +37,13 @@ from pipeline.config.data import (
     SyntheticData,
     Timeframe,
 )
-from pipeline.config.history import SurrogateConfig
+from pipeline.config.history import (
+    ALL,
+    DEFAULT_FUNDING_RATE,
+    EARLIEST_MS,
+    Length,
+    SurrogateConfig,
+)
 from pipeline.config.loading import check, compose, compose_each, load, validate
 from pipeline.config.notices import (
     APPRISE_VARIABLE,

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from gpu_engine import DAY_MS, Candles
-from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
-from pipeline.config.history import ALL
+from pipeline.config import ALL, CcxtData, FileData, SyntheticData, TrainConfig
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, in_short

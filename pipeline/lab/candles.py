@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpu_engine import Candles
-from pipeline.config import catalogue
-from pipeline.config.history import DEFAULT_FUNDING_RATE
+from pipeline.config import DEFAULT_FUNDING_RATE, catalogue
 from pipeline.config.market_word import is_market_word
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import candles_of, read_file

@@ -6,11 +6,10 @@ import numpy as np
 
 from gpu_engine import DAY_MS, Candles, Float
 from pipeline.config import StorageConfig, milliseconds
-from pipeline.errors import UserError
+from pipeline.errors import StageMovedError, UserError
 from pipeline.live.agreement import differences
 from pipeline.live.feed import Feed, Revision
 from pipeline.live.trader import Trader
-from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.live import ALARM, CHECK, STAGE, LiveEvent, PaperAccount, PaperDay, PaperTrade
 from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gpu_engine import Candles, Float, Funding
-from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, MarketConfig, milliseconds, moment
+from pipeline.errors import Note
 from pipeline.live.clients import Clients, Clock, now_ms
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt

@@ -14,9 +14,8 @@ from datetime import date, datetime
 from functools import partial
 from threading import Event
 
-from pipeline.cli.console import Note
 from pipeline.config import StorageConfig, milliseconds, moment
-from pipeline.errors import UserError
+from pipeline.errors import Note, UserError
 from pipeline.executors.share import cores
 from pipeline.live.asking import Inquiry
 from pipeline.live.booking import account_of, booking_of

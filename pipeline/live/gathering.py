@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from gpu_engine import DAY_MS, Candles
-from pipeline.cli.console import Note
 from pipeline.config import StoredConfig, milliseconds
-from pipeline.errors import UnreachableError, UserError
+from pipeline.errors import Note, UnreachableError, UserError
 from pipeline.live.clients import Clients
 from pipeline.live.feed import Feed, FeedKey, feed_of
 from pipeline.live.signal import refusal_of, signal_of

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 
 from gpu_engine import Advance
-from pipeline.cli.console import Console, Note
+from pipeline.cli.console import Console
 from pipeline.config import FetchConfig
-from pipeline.errors import BannedError, UserError
+from pipeline.errors import BannedError, Note, UserError
 from pipeline.market_data.exchange.fetching import FetchedCandles
 from pipeline.market_data.sources import bars_expected, fetch_candles
 

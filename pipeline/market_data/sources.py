@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpu_engine import DAY_MS, Advance, Candles
-from pipeline.cli.console import Note
-from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData, milliseconds, moment
-from pipeline.config.history import ALL
-from pipeline.errors import UserError
+from pipeline.config import (
+    ALL,
+    CcxtData,
+    FileData,
+    MarketConfig,
+    SyntheticData,
+    milliseconds,
+    moment,
+)
+from pipeline.errors import Note, UserError
 from pipeline.market_data.exchange.facts import MarketFacts, stored_facts
 from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.funding import read_funding

@@ -14,9 +14,8 @@ from threading import Event
 import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.cli.console import Note
 from pipeline.config import StorageConfig
-from pipeline.errors import UnreachableError
+from pipeline.errors import Note, UnreachableError
 from pipeline.executors.background import repeated
 from pipeline.queue.supervisor import start_module
 from pipeline.results.database import Repository

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.config.commands import DispatchConfig
-from pipeline.errors import UnreachableError
+from pipeline.errors import IllegalTransitionError, SameStartError, UnreachableError
 from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker, supervision
 from pipeline.queue.judging import Judging
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
-from pipeline.results.ownership import IllegalTransitionError, SameStartError
 from pipeline.results.room import DatabaseFullError
 
 #: Seconds between two looks at the queue, at the workers, and at who is alive.

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from pipeline.config import StorageConfig
+from pipeline.errors import SweepTakenError
 from pipeline.executors.base import Attempt
 from pipeline.executors.share import environment
 from pipeline.executors.worker import Worker
 from pipeline.results.database import Repository
-from pipeline.results.sweeps import SweepTakenError
 
 #: Seconds between two looks at the sweeps, and before what could not be judged is tried again.
 LOOK_EVERY, AGAIN_AFTER = 0.5, 5.0

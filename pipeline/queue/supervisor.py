@@ -16,9 +16,8 @@ from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.cli.console import Note
 from pipeline.config import NOTIFY_VARIABLES, TOKEN_VARIABLE, StorageConfig, in_quotes
-from pipeline.errors import UnreachableError, first_line
+from pipeline.errors import Note, UnreachableError, first_line
 from pipeline.executors.background import Pulse, repeated
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch

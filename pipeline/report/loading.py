@@ -15,14 +15,13 @@ from typing import Any, NamedTuple, TypeVar
 from gpu_engine import Candles
 from pipeline.cli.arguments import LATEST
 from pipeline.config import CcxtData, SimulationConfig, StorageConfig, milliseconds
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UnknownIdError, UserError, suggestion
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import OUT_OF_SAMPLE, SEARCH, ArtifactSet, DailySeries, read_series
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache, check_file
 from pipeline.results.live import PaperAccount
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
 from pipeline.review import stored
 from pipeline.review.explanation import Explanation

@@ -14,10 +14,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, String, Text, cast, select, type_coerce
 
+from pipeline.errors import UnknownIdError
 from pipeline.results import chain, sweep_rows
 from pipeline.results.damage import UNREADABLE, DamagedRowError, from_row, reason_of
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
-from pipeline.results.ownership import UnknownIdError, get_row
+from pipeline.results.ownership import get_row
 from pipeline.results.patience import Sessions, Tables, waits
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, utc_now
 

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from sqlalchemy import Text, cast, select
 
+from pipeline.errors import StageMovedError
 from pipeline.results import chain, listing
 from pipeline.results.damage import UNREADABLE, Rows, from_row, read_rows
 from pipeline.results.jsonable import jsonable
@@ -28,10 +29,6 @@ Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 #: Judges a configuration with its events, oldest first; None leaves it as it is.
 Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement | None]
-
-
-class StageMovedError(RuntimeError):
-    """A configuration was no longer in the stage that an event was to move it from."""
 
 
 class Configurations(Tables):

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, make_transient
 
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, UnknownIdError
 from pipeline.results import leases, ownership
 from pipeline.results.damage import UNREADABLE, DamagedRowError, Rows, from_row, naming, read_rows
 from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
@@ -263,7 +263,7 @@ class Jobs(Tables):
         with self._sessions() as session:
             values = session.execute(select(*_STATE).where(TrainingJob.id == job_id)).first()
         if values is None:
-            raise ownership.UnknownIdError(f"training_jobs has no row with id {job_id}")
+            raise UnknownIdError(f"training_jobs has no row with id {job_id}")
         return JobState(*values)
 
     @waits

@@ -18,6 +18,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from pipeline.errors import IllegalTransitionError, NotOwnerError, SameStartError, UnknownIdError
 from pipeline.results.damage import read_whole
 from pipeline.results.leases import Lease
 from pipeline.results.models import Base, JobEventRow, TrainingJob
@@ -30,27 +31,6 @@ _WAITING = "job_events"
 Row = TypeVar("Row", bound=Base)
 
 
-class UnknownIdError(LookupError):
-    """No row has this id."""
-
-
-class IllegalTransitionError(RuntimeError):
-    """A job was asked for a state that its present one does not lead to.
-
-    A run that meets this in `Jobs.progress` was cancelled, or taken for dead, by someone else: it
-    should stop.
-    """
-
-    def __init__(self, job_id: str, status: Status, target: Status) -> None:
-        super().__init__(f"job {job_id} is {status} and cannot become {target}")
-        self.job_id = job_id
-        self.status = status
-
-
-class SameStartError(RuntimeError):
-    """The very same was started before, and waits or runs."""
-
-
 @contextmanager
 def only_one(taken: Exception | None = None) -> Iterator[None]:
     """Raise ``taken``, by default `SameStartError`, where a unique index has what is written."""
@@ -61,13 +41,6 @@ def only_one(taken: Exception | None = None) -> Iterator[None]:
         if told != "23505" and "UNIQUE constraint" not in told:  # PostgreSQL's code, SQLite's words
             raise
         raise taken or SameStartError("the same start waits or runs") from None
-
-
-class NotOwnerError(IllegalTransitionError):
-    """A job was given to another process, whose row it is now."""
-
-    def __str__(self) -> str:
-        return f"job {self.job_id} is {self.status} and belongs to another process"
 
 
 def lease(session: Session) -> Lease:

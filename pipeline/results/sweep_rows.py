@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pipeline.errors import UnknownIdError
 from pipeline.results import chain, ownership, records
 from pipeline.results.damage import UNREADABLE, from_row, naming, reason_of
 from pipeline.results.models import (
@@ -80,7 +81,7 @@ class SweepRows(Tables):
         for sweep_id in self.ids(limit, offset):
             try:
                 sweeps.append(self.whole(sweep_id))
-            except (chain.EditedError, ownership.UnknownIdError) as error:
+            except (chain.EditedError, UnknownIdError) as error:
                 refused[sweep_id] = str(error)
         return sweeps, refused
 
@@ -216,7 +217,7 @@ class SweepRows(Tables):
             if error.advice == _ADVICE:
                 raise
             raise chain.EditedError(error.identity, error.clauses, _ANEW) from None
-        except ownership.UnknownIdError as error:
+        except UnknownIdError as error:
             raise chain.EditedError("What this sweep needs", [str(error)], _ANEW) from None
 
 
@@ -305,7 +306,7 @@ def _read(name: str) -> Iterator[None]:
 def _objection(session: Session, sweep_id: str) -> str | None:
     try:
         check(session, sweep_id)
-    except ownership.UnknownIdError:
+    except UnknownIdError:
         return f"sweep {sweep_id} is gone"
     except chain.EditedError as error:
         return str(error).rstrip(".")
@@ -322,7 +323,7 @@ def _look(session: Session, sweep_id: str) -> tuple[SweepRow, str]:
     query = query.where(SweepRow.id == sweep_id).order_by(SweepMarketRow.position)
     rows = session.execute(query.execution_options(populate_existing=True)).all()
     if not rows:
-        raise ownership.UnknownIdError(f"{SweepRow.__tablename__} has no row with id {sweep_id}")
+        raise UnknownIdError(f"{SweepRow.__tablename__} has no row with id {sweep_id}")
     sweep, markets = rows[0][0], [market for _, market in rows if market is not None]
     said = [chain.named(sweep, _SWEEP), *(chain.named(market, _MARKET) for market in markets)]
     return sweep, chain.digest(said)

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from pipeline.errors import IllegalTransitionError, SweepTakenError
 from pipeline.results import ownership, sweep_rows
 from pipeline.results.damage import from_row, naming
 from pipeline.results.jobs import new_job
@@ -38,10 +39,6 @@ ENDED: dict[Status, MarketStatus] = {"completed": "done", "cancelled": "cancelle
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
 HasArtifacts = Callable[[str | None], bool]
-
-
-class SweepTakenError(RuntimeError):
-    """The sweep belongs to another process."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +204,7 @@ class Sweeps(SweepRows):
             row = _row(session, claim, position)
             try:
                 ownership.requeue_job(session, row.job_id)
-            except ownership.IllegalTransitionError:
+            except IllegalTransitionError:
                 return None
             ownership.move_job(session, row.job_id, "running", started_at=utc_now())
             row.status = "running"

@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 
 from gpu_engine import Candles, Funding, Window
-from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, SimulationConfig, StoredConfig
-from pipeline.errors import UnreachableError, UserError
+from pipeline.errors import Note, StageMovedError, UnreachableError, UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.document import after_monitoring
 from pipeline.results.jsonable import jsonable

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 from gpu_engine import DAY_MS, Candles, choose
 from pipeline.cli.arguments import LATEST
-from pipeline.cli.console import Console, Note
+from pipeline.cli.console import Console
 from pipeline.config import (
     CcxtData,
     FileData,
@@ -25,7 +25,15 @@ from pipeline.config import (
     moment,
     validate,
 )
-from pipeline.errors import ReadOnlyError, UnreachableError, UserError, in_one_line, suggestion
+from pipeline.errors import (
+    Note,
+    ReadOnlyError,
+    UnknownIdError,
+    UnreachableError,
+    UserError,
+    in_one_line,
+    suggestion,
+)
 from pipeline.market_data.funding import FUNDING
 from pipeline.market_data.raw import uncovered, united
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
@@ -37,7 +45,6 @@ from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository, open_database
 from pipeline.results.file_digests import differences
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.search import Evaluator, single_point
 from pipeline.training.candles import load_candles

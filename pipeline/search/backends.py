@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from gpu_engine import Backend, BackendUnavailableError, Choice
 from gpu_engine import backend as backends
-from pipeline.cli.console import Note
 from pipeline.config import BackendConfig
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import Note, UserError, suggestion
 from pipeline.executors.share import cores
 
 #: Those that need no device, from the definition of correct to the fastest.

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from pipeline.cli.console import Note
-from pipeline.errors import UserError
+from pipeline.errors import Note, UserError
 from pipeline.results import records
 from pipeline.results.database import Repository
 from pipeline.results.document import after_sweep
@@ -81,7 +80,7 @@ def judge_together(
 
     Raises
     ------
-    pipeline.results.ownership.UnknownIdError
+    pipeline.errors.UnknownIdError
         When one of them is not stored; then nothing was changed.
     """
     q_values: dict[str, float | None] = {}

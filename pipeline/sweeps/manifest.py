@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import SURROGATES, CcxtData, SyntheticData, TrainConfig, validate
-from pipeline.config.history import ALL
+from pipeline.config import ALL, SURROGATES, CcxtData, SyntheticData, TrainConfig, validate
 from pipeline.errors import UserError
 from pipeline.market_data.synthetic import FIRST_MS
 from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death, place

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli.command import Outcome
-from pipeline.cli.console import Console, Note
+from pipeline.cli.console import Console
 from pipeline.config import SURROGATES, TrainConfig, load, strategy_name
+from pipeline.errors import Note
 from pipeline.results.database import open_database
 from pipeline.sweeps.judging import Q_LIMIT, judge_together, pool
 from pipeline.sweeps.manifest import surrogate_count

@@ -14,6 +14,7 @@ from pipeline.errors import (
     ConflictError,
     DatabaseAwayError,
     DiskFullError,
+    SweepTakenError,
     UnreachableError,
     UserError,
 )
@@ -22,7 +23,7 @@ from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
-from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
+from pipeline.results.sweeps import Claim, Sweeps
 from pipeline.sweeps.judging import judge_sweep
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, noun, show

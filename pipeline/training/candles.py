@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from gpu_engine import Advance, Backend, choose
 from pipeline.causality import refuse_look_ahead
-from pipeline.cli.console import Note
 from pipeline.config import CcxtData, MarketConfig
+from pipeline.errors import Note
 from pipeline.market_data import sources
 from pipeline.search import single_point
 from pipeline.strategies.registry import LoadedStrategy

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from gpu_engine import Advance
 from pipeline import errors
 from pipeline.config import TrainConfig
+from pipeline.errors import IllegalTransitionError, UnknownIdError
 from pipeline.executors.base import in_words
 from pipeline.results.damage import UNREADABLE
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import jsonable
-from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.parcel import FOLDER, Parcel, read_parcel
 from pipeline.training.provenance import config_hash, engine_hash
 from pipeline.training.run import Reporter, TrainingResult, train

@@ -12,8 +12,9 @@ from typing import Any
 
 from gpu_engine import Float, marked_metrics
 from pipeline.causality import refuse_look_ahead
-from pipeline.cli.console import Note, Progress, no_progress
+from pipeline.cli.console import Progress, no_progress
 from pipeline.config import PLATEAU_LIMIT, TrainConfig
+from pipeline.errors import Note
 from pipeline.market_data.sources import MarketCandles, bars_expected
 from pipeline.search import Evaluator, Space, Surface, surface_of
 from pipeline.search.loop import SearchSettings

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from gpu_engine import Backend, Candles
-from pipeline.cli.console import Note
 from pipeline.config import (
     BayesianConfig,
     LocalExecutor,
@@ -11,6 +10,7 @@ from pipeline.config import (
     RandomConfig,
     TrainConfig,
 )
+from pipeline.errors import Note
 from pipeline.executors import Executor, make_executor
 from pipeline.search import Evaluator, Space, make_space
 from pipeline.search.backends import chosen_backend, workers

@@ -15,7 +15,10 @@ from pipeline.errors import (
     AND_AGAIN,
     ConflictError,
     DiskFullError,
+    IllegalTransitionError,
+    NotOwnerError,
     NotStoredError,
+    UnknownIdError,
     UnreachableError,
     UserError,
     first_line,
@@ -27,7 +30,6 @@ from pipeline.results.database import Repository
 from pipeline.results.document import new_configuration_id
 from pipeline.results.file_digests import digests_of
 from pipeline.results.jsonable import jsonable
-from pipeline.results.ownership import IllegalTransitionError, NotOwnerError, UnknownIdError
 from pipeline.results.parcel import FOLDER, Parcel, is_kept, remove_parcel, unpack, write_parcel
 from pipeline.results.records import Configuration
 from pipeline.training.record import artifacts_of, configuration_of

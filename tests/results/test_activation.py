@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.results.configurations import StageMovedError
+from pipeline.errors import StageMovedError, UnknownIdError
 from pipeline.results.database import Repository
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.validation.stages import STAGES
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
+from pipeline.errors import IllegalTransitionError
 from pipeline.results.database import Repository, open_database
-from pipeline.results.ownership import IllegalTransitionError
 from pipeline.results.records import Configuration
 
 SPAWN = multiprocessing.get_context("spawn")

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.results.configurations import StageMovedError
+from pipeline.errors import StageMovedError, UnknownIdError
 from pipeline.results.database import Repository
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from pipeline.errors import IllegalTransitionError, NotOwnerError
 from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError, NotOwnerError, requeue_job
+from pipeline.results.ownership import requeue_job
 from pipeline.results.records import Configuration
 
 Write = Callable[[Repository, Configuration], None]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import IllegalTransitionError
 from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError
 from pipeline.results.records import Configuration
 
 

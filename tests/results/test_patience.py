@@ -10,10 +10,9 @@ from filelock import FileLock
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError, UnreachableError
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError, UnknownIdError, UnreachableError
 from pipeline.results import database, engines, patience
 from pipeline.results.database import Repository, open_database
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Patience, is_away
 from support.outages import Outage, locked
 

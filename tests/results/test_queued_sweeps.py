@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import IllegalTransitionError, SameStartError, SweepTakenError
 from pipeline.results.database import Repository, open_database
-from pipeline.results.ownership import IllegalTransitionError, SameStartError
 from pipeline.results.queued_sweeps import QueuedSweeps
 from pipeline.results.records import Configuration
-from pipeline.results.sweeps import QUEUE, Claim, MarketSpec, SweepTakenError
+from pipeline.results.sweeps import QUEUE, Claim, MarketSpec
 from pipeline.sweeps.judging import judge_sweep
 from support.v3_document import document
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from pipeline.errors import IllegalTransitionError
 from pipeline.results.database import Repository, open_database
 from pipeline.results.leases import Owner
 from pipeline.results.models import LeaseRow
-from pipeline.results.ownership import IllegalTransitionError
 from pipeline.results.records import utc_now
 
 SPAWN = multiprocessing.get_context("spawn")

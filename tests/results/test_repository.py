@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
+from pipeline.errors import IllegalTransitionError, UnknownIdError
 from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import STATUSES, TRANSITIONS, Configuration, Status
 
 Make = Callable[..., Configuration]

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, SweepTakenError
 from pipeline.results import sweep_rows
 from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository
 from pipeline.results.leases import Owner, cause_of_death
 from pipeline.results.records import Configuration, ConfigurationEvent, Sweep, SweepMarket
-from pipeline.results.sweeps import Claim, MarketSpec, Sweeps, SweepTakenError
+from pipeline.results.sweeps import Claim, MarketSpec, Sweeps
 
 KEY = "5eed" * 16
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)

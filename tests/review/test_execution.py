@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.errors import UnknownIdError
 from pipeline.results.database import Repository
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.live_orders import record_execution
 from pipeline.validation.stages import Stage, judge

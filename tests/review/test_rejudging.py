@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import UnknownIdError
 from pipeline.results.database import Repository
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.sweeps.judging import judge_together
 from pipeline.validation.stages import judge

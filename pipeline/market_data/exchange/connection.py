@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gpu_engine import Bool, Float
-from pipeline.cli.console import Note
 from pipeline.config.market_word import ccxt_class
-from pipeline.errors import BannedError, UnreachableError, UserError, suggestion
+from pipeline.errors import BannedError, Note, UnreachableError, UserError, suggestion
 from pipeline.market_data.exchange.facts import MarketFacts, facts_of, refuse_untraded
 from pipeline.market_data.exchange.failures import cause_of
 from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session

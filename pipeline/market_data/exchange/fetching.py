@@ -17,9 +17,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gpu_engine import DAY_MS, Float
-from pipeline.cli.console import Note
-from pipeline.config.history import EARLIEST_MS
-from pipeline.errors import UnreachableError, UserError
+from pipeline.config import EARLIEST_MS
+from pipeline.errors import Note, UnreachableError, UserError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
 from pipeline.market_data.exchange.facts import keep_facts
 from pipeline.market_data.exchange.missing import BarProgress, Keep, Method, Missing

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from gpu_engine import Float
-from pipeline.cli.console import Note
-from pipeline.errors import UnreachableError
+from pipeline.errors import Note, UnreachableError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
 from pipeline.market_data.exchange.month_archives import (
     ArchiveUse,

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import get_args
 
-from pipeline.cli.console import Note
 from pipeline.config.data import Timeframe
 from pipeline.config.market_word import SYMBOL, ccxt_class, class_fees
+from pipeline.errors import Note
 from pipeline.market_data.exchange.connection import Backoff, Connection, load_markets, new_client
 from pipeline.market_data.exchange.facts import MarketFacts, facts_of
 from pipeline.market_data.exchange.network import AS_USUAL, Network

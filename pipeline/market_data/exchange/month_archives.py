@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeVar
 import numpy as np
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from pipeline.cli.console import Note
-from pipeline.errors import UserError
+from pipeline.errors import Note, UserError
 from pipeline.market_data.exchange.connection import impossible_rows
 from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.market_files import read_market_files

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.errors import UserError
-from pipeline.market_data.files.headers import NotCandlesError
+from pipeline.errors import NotCandlesError, UserError
 
 #: Kinds of files that may hold candles; each may be packed once more, as ``.csv.gz``.
 KINDS = (".csv", ".parquet", ".feather", ".json")

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import UserError, first_of
+from pipeline.errors import NotCandlesError, UserError, first_of
 from pipeline.market_data.files.archives import Member
-from pipeline.market_data.files.headers import NotCandlesError
 from pipeline.market_data.files.layouts import Notation
 from pipeline.market_data.files.names import CONTRACT_NAMES, MarketName, market_in
 from pipeline.market_data.files.numbers import Decimal

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipeline.errors import UserError, first_of, suggestion
+from pipeline.errors import NotCandlesError, UserError, first_of, suggestion
 from pipeline.market_data.raw import COLUMNS
 
 #: Spellings of each column in letters and digits alone, the likeliest first. freqtrade writes
@@ -49,14 +49,6 @@ _OTHERS = (
     ("an order book", ("bestbidprice",)),
     ("an order book", ("depth",)),
 )
-
-
-class NotCandlesError(UserError):
-    """A file holds something else than candles; ``what`` says it in a few words."""
-
-    def __init__(self, sentence: str, what: str) -> None:
-        super().__init__(sentence)
-        self.what = what
 
 
 class Positions(NamedTuple):

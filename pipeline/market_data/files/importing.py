@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gpu_engine import Int64
-from pipeline.cli.console import Console, Note
+from pipeline.cli.console import Console
 from pipeline.config import FetchConfig
-from pipeline.errors import UserError
+from pipeline.errors import Note, UserError
 from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.funding import read_funding
 from pipeline.market_data.files.market_files import Progress, read_market_files

@@ -9,14 +9,8 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.errors import UserError
-from pipeline.market_data.files.headers import (
-    NotCandlesError,
-    Positions,
-    likeness,
-    other_content,
-    positions,
-)
+from pipeline.errors import NotCandlesError, UserError
+from pipeline.market_data.files.headers import Positions, likeness, other_content, positions
 from pipeline.market_data.files.numbers import Decimal, Style, style_of
 from pipeline.market_data.raw import COLUMNS
 

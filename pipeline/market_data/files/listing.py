@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from pipeline.config.catalogue import typed
+from pipeline.config import typed
 from pipeline.errors import UserError, first_of
 from pipeline.market_data.files import archives
 

@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu_engine import DAY_MS, Advance, Int64
-from pipeline.errors import UserError, first_of
+from pipeline.errors import NotCandlesError, UserError, first_of
 from pipeline.market_data.files.archives import Member
 from pipeline.market_data.files.choice import Request, check_contract, of_market
-from pipeline.market_data.files.headers import NotCandlesError
 from pipeline.market_data.files.listing import listing
 from pipeline.market_data.files.reading import Content, check_count, read_content, recognized
 from pipeline.market_data.grid import check_times

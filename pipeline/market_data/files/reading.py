@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from gpu_engine import Advance, Float, Int64
-from pipeline.errors import UserError, first_line, first_of
+from pipeline.errors import NotCandlesError, UserError, first_line, first_of
 from pipeline.market_data.arrow import array_of, cast
 from pipeline.market_data.files import columnar
 from pipeline.market_data.files.archives import Member
 from pipeline.market_data.files.clock import Clock, milliseconds_of
-from pipeline.market_data.files.headers import NotCandlesError, positions
+from pipeline.market_data.files.headers import positions
 from pipeline.market_data.files.layouts import Layout, Notation, check_order, layout_of
 from pipeline.market_data.files.listing import listing
 from pipeline.market_data.files.texts import candles_of_file, csv_parts

@@ -25,8 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from gpu_engine import Float
-from pipeline.cli.console import Note
-from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
+from pipeline.errors import Note, ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data import raw
 from pipeline.market_data.store import month
 from pipeline.market_data.store.atomic_files import (

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pipeline.cli.console import Console
-from pipeline.config import Timeframe, typed
-from pipeline.config.catalogue import select_strategies, usable_strategies
+from pipeline.config import Timeframe, select_strategies, typed, usable_strategies
 from pipeline.errors import UserError
 from pipeline.strategies.registry import BUILT_IN
 from pipeline.studies.calibrate.journal import Journal

@@ -15,8 +15,9 @@ from pipeline.config import (
     SyntheticData,
     TrainConfig,
     load,
+    strategy_choice,
+    strategy_name,
 )
-from pipeline.config.catalogue import strategy_choice, strategy_name
 from pipeline.errors import UserError
 from pipeline.strategies.registry import BUILT_IN
 

@@ -20,8 +20,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UnreachableError, UserError
-from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+from pipeline.errors import (
+    ConflictError,
+    IllegalTransitionError,
+    NotFoundError,
+    ReadOnlyError,
+    UnknownIdError,
+    UnreachableError,
+    UserError,
+)
 from pipeline.results.patience import is_away
 from pipeline.web.api.refusals import check_keys, sentence, unknown_address
 from pipeline.web.service.service import Service

@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pipeline.config import text_hash
-from pipeline.config.catalogue import Market
+from pipeline.config import Market, text_hash
 from pipeline.results import records
 from pipeline.results.document_models import ConfigurationV3
 from pipeline.results.jsonable import jsonable

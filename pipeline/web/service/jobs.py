@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import StorageConfig, TrainConfig, catalogue
-from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError
+from pipeline.errors import (
+    ConflictError,
+    IllegalTransitionError,
+    NotFoundError,
+    ReadOnlyError,
+    SameStartError,
+    SweepTakenError,
+    UnknownIdError,
+)
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.damage import naming as naming  # sweeps take it here
 from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError, SameStartError, UnknownIdError
 from pipeline.results.records import Job, Status
-from pipeline.results.sweeps import SweepTakenError
 from pipeline.sweeps.manifest import (
     SweepRequest,
     last_midnight,

@@ -17,8 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config import Objective, Timeframe
-from pipeline.config.history import Length
+from pipeline.config import Length, Objective, Timeframe
 from pipeline.results.listing import SortKey
 from pipeline.validation.stages import Stage
 

@@ -12,12 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.errors import ConflictError, NotFoundError, StageMovedError, UserError
 from pipeline.report.heatmap import heatmap
 from pipeline.report.lists import configurations_table
 from pipeline.report.loading import ReportData, load_report, load_sight
 from pipeline.report.tables import Table
-from pipeline.results.configurations import StageMovedError
 from pipeline.results.records import Configuration, ConfigurationEvent, ConfigurationSummary
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain

@@ -5,11 +5,10 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, SweepTakenError, UnknownIdError
 from pipeline.report.loading import SweptMarket, swept_markets
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import ALTERED, Sweep, SweepMarket, SweepMarketView, SweepView
-from pipeline.results.sweeps import QUEUE, SweepTakenError
+from pipeline.results.sweeps import QUEUE
 from pipeline.web.service.answers import (
     ListedSweep,
     RefusedRow,

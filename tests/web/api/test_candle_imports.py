@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.errors import UserError
-from pipeline.market_data.files.headers import NotCandlesError
+from pipeline.errors import NotCandlesError, UserError
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.store.store import EMPTY, candle_path, load, locked, save
 from pipeline.web.api.app import create_app

@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.config.catalogue import Market
+from pipeline.config import Market
 from pipeline.errors import UserError
 from pipeline.results.records import STATUSES, ConfigurationSummary, Job, JobSummary, Status
 from pipeline.validation.wording import duration, marked, state
