@@ -18,8 +18,8 @@ from pipeline.config import (
     compose_each,
     load,
     select_markets,
-    strategy_choice,
     strategy_name,
+    strategy_word,
     usable_strategies,
 )
 from pipeline.errors import UserError
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load(words.own, SweepConfig, "sweep")
     strategies, left_out = _strategies(config, words.markets)
     if len(strategies) == 1:
-        words.markets.append(strategy_choice(strategies.pop()))
+        words.markets.append(strategy_word(strategies.pop()))
     configs = compose(select_markets(config.markets), words.markets, strategies)
 
     from pipeline.executors import make_executor
@@ -129,7 +129,7 @@ def compose(
         words = {market: [f"market={market}"] for market in markets}
     else:
         words = {
-            f"{market} {strategy_name(strategy)}": [f"market={market}", strategy_choice(strategy)]
+            f"{market} {strategy_name(strategy)}": [f"market={market}", strategy_word(strategy)]
             for market in markets
             for strategy in strategies
         }

@@ -6,8 +6,8 @@ from pipeline.config.catalogue import (
     in_quotes,
     select_markets,
     select_strategies,
-    strategy_choice,
     strategy_name,
+    strategy_word,
     typed,
     usable_strategies,
 )
@@ -45,19 +45,17 @@ from pipeline.config.history import (
     SurrogateConfig,
 )
 from pipeline.config.loading import check, compose, compose_each, load, validate
-from pipeline.config.notices import (
+from pipeline.config.run import (
     APPRISE_VARIABLE,
     NOTIFY_VARIABLES,
     SECRET_VARIABLE,
     WEBHOOK_VARIABLE,
-    NoticeKind,
-    NotifyConfig,
-)
-from pipeline.config.run import (
     BackendConfig,
     CostsConfig,
     ExecutorConfig,
     LocalExecutor,
+    NoticeKind,
+    NotifyConfig,
     ProcessesExecutor,
     RayExecutor,
     RiskConfig,

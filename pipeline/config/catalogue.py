@@ -279,8 +279,8 @@ def strategy_name(word: str) -> str:
     return Path(word).stem if word.endswith(".py") else word
 
 
-def strategy_choice(word: str) -> str:
-    """Write the choice of a strategy for Hydra, which takes a path in quotes."""
+def strategy_word(word: str) -> str:
+    """Write the word that chooses a strategy for Hydra, which takes a path in quotes."""
     return f"strategy={in_quotes(word)}" if word.endswith(".py") else f"strategy={word}"
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData, Zone
-from pipeline.config.notices import NotifyConfig
 from pipeline.config.run import (
     BackendConfig,
     CostsConfig,
     ExecutorConfig,
+    NotifyConfig,
     RiskConfig,
     StorageConfig,
 )
@@ -24,8 +24,7 @@ from pipeline.config.search import (
     StrategyConfig,
 )
 from pipeline.config.section import Count, List, OwnText, Section, Seed, Setting, listing
-from pipeline.config.validation import ValidationConfig
-from pipeline.config.window_bars import too_few_bars
+from pipeline.config.validation import ValidationConfig, too_few_bars
 from pipeline.errors import suggestion
 
 #: One word, or a list of them.

@@ -1,4 +1,4 @@
-"""Define what a run needs besides candles and a search: costs, limits, engine, storage, workers."""
+"""Define what commands need besides candles and a search: costs, engine, storage, receivers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pipeline.config.section import Cost, CostOrRebate, Count, List, Section, is
 if TYPE_CHECKING:
     from gpu_engine import records
 
-
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -20,6 +19,15 @@ _LIVE = "live trading alone knows it"
 
 #: Of a small position at most exchanges.
 MAINTENANCE_RATE = 0.005
+
+NoticeKind = Literal["enter", "leave", "stage", "decay", "job", "sweep", "stale", "check", "alarm"]
+
+#: What names the receivers. They are secrets: in no key, no database, no message, no log.
+WEBHOOK_VARIABLE, SECRET_VARIABLE, APPRISE_VARIABLE = NOTIFY_VARIABLES = (
+    "NOTIFY_WEBHOOK",
+    "NOTIFY_SECRET",
+    "NOTIFY_APPRISE",
+)
 
 
 class CostsConfig(Section):
@@ -212,3 +220,13 @@ class RayExecutor(_Executor):
 ExecutorConfig = Annotated[
     LocalExecutor | ProcessesExecutor | RayExecutor, Field(discriminator="name")
 ]
+
+
+class NotifyConfig(Section):
+    """Which events are told; the environment or a file says to whom (docs/notifications.md)."""
+
+    events: List[NoticeKind] = Field(description="what is told; []: nothing")
+    secrets: Annotated[str, Field(min_length=1)] | None = Field(
+        description=f"file with lines {WEBHOOK_VARIABLE}=URL, {SECRET_VARIABLE}=KEY and"
+        f" {APPRISE_VARIABLE}=URL; null: environment variables of these names"
+    )

@@ -16,7 +16,7 @@ from pipeline.market_data.quality.report import QualityLimits, in_short
 from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.sources import GENERATORS, compare_exchanges, file_candles, within_history
-from pipeline.market_data.store.beginning import empty_beginning
+from pipeline.market_data.store.month import empty_beginning
 from pipeline.market_data.store.store import candle_path, read_without_lock
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.windows import whole_days

@@ -6,9 +6,8 @@
 """
 
 from pipeline.lab.candles import candles
-from pipeline.lab.grid import grid
 from pipeline.lab.heatmap import heatmap
-from pipeline.lab.simulation import Backtest, backtest
+from pipeline.lab.simulation import Backtest, backtest, grid
 from pipeline.lab.verdict import Verdict, train
 
 __all__ = ["Backtest", "Verdict", "backtest", "candles", "grid", "heatmap", "train"]

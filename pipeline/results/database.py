@@ -29,8 +29,13 @@ from pipeline.results.configurations import Configurations
 from pipeline.results.engines import (
     connecting,
     postgresql_engine,
+    postgresql_reader,
+    read_only_error,
+    refusal,
     refuse_other_files,
+    refuse_unwritable,
     sqlite_engine,
+    sqlite_reader,
     system_reason,
 )
 from pipeline.results.jobs import Jobs
@@ -42,16 +47,9 @@ from pipeline.results.models import DispatcherRow
 from pipeline.results.outbox import Outbox
 from pipeline.results.patience import Patience, Sessions, Tables, is_away
 from pipeline.results.queued_sweeps import QueuedSweeps
-from pipeline.results.read_only import (
-    postgresql_reader,
-    read_only_error,
-    refusal,
-    refuse_unwritable,
-    sqlite_reader,
-)
 from pipeline.results.role import FollowerRole, Role
+from pipeline.results.searches import Tries
 from pipeline.results.silence import Silence
-from pipeline.results.tries import Tries
 
 #: Milliseconds that SQLite itself waits for another writer: while opening, which is tried again,
 #: and of who only looks.

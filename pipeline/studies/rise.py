@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from gpu_engine import Float
-from pipeline.studies.band.processes import PROCESSES, SHARPE, with_edge
+from pipeline.studies.band.measure import PROCESSES, SHARPE, with_edge
 from pipeline.studies.calibrate.rates import clopper_pearson
 from pipeline.validation.stages import WATCHED_LEVEL
 from pipeline.validation.watching import LOOKS, look_at

@@ -3,13 +3,15 @@
 import math
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, chdir, closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from gpu_engine import Advance
 from pipeline.cli.console import LINE_EVERY, Console
-from pipeline.config import SweepConfig, typed
+from pipeline.config import StorageConfig, SweepConfig, TrainConfig, typed
 from pipeline.errors import (
     ConflictError,
     DatabaseAwayError,
@@ -20,6 +22,7 @@ from pipeline.errors import (
 )
 from pipeline.executors import make_executor
 from pipeline.executors.background import repeated
+from pipeline.results.address import FileIdentity
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
@@ -27,7 +30,8 @@ from pipeline.results.sweeps import Claim, Sweeps
 from pipeline.sweeps.judging import judge_sweep
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, noun, show
-from pipeline.sweeps.task import Answer, Shared, Task, train_market
+from pipeline.training import job
+from pipeline.training.run import Reporter
 from pipeline.training.storing import HURRY, UNSTORED
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.wording import plural
@@ -242,3 +246,59 @@ def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
         note="skipped" if row.status == "skipped" else kept,
         edit=edit,
     )
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all workers of a sweep share.
+
+    ``folder`` is where the sweep was started: paths of a configuration are relative to it.
+    ``database`` tells the file of results from another of its name.
+    """
+
+    storage: StorageConfig
+    folder: str
+    database: FileIdentity | None
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Task:
+    """A market of the sweep by its position, and its configuration."""
+
+    position: int
+    market: str
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person should know of a run, and what went wrong, which its job's row may lack."""
+
+    notes: tuple[str, ...]
+    error: str | None
+
+
+def train_market(shared: Shared, task: Task, advance: Advance) -> Answer:
+    """Train one market and store its result.
+
+    A training that fails says so in its job's row, where the sweep looks, if it can. A job that is
+    complete already, because its worker died in the moment after, is left as it is.
+    """
+    notes, failure = list[str](), None
+    storage = shared.storage
+    with (
+        chdir(shared.folder),
+        open_database(storage.url, storage.patience, reopened=shared.database) as repository,
+    ):
+        try:
+            job_id = repository.sweeps.claim_market(shared.claim, task.position)
+            if job_id is not None:
+                reporter = Reporter(note=notes.append)
+                job.run_again(task.config, repository, job_id, reporter)
+        except UnreachableError:  # no row says so: the sweep must
+            raise
+        except Exception as error:
+            failure = job.sentence(error)
+            notes.append(failure)
+    return Answer(tuple(notes), failure)

@@ -31,9 +31,7 @@ MEASURED = (
     "market_data",
     "search",
     "training/candles.py",
-    "training/planting.py",
     "training/run.py",
-    "training/setup.py",
     "validation",
 )
 #: Of these, what turns figures into a stage.

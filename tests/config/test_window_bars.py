@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.config import TrainConfig, load, validate
 from pipeline.config.catalogue import markets
-from pipeline.config.window_bars import bars_a_day, too_few_bars
+from pipeline.config.validation import bars_a_day, too_few_bars
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.web.service.composing import compose

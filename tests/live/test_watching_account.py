@@ -13,7 +13,7 @@ from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.results.records import ConfigurationEvent
 from pipeline.strategies.registry import load_strategy
-from pipeline.training.planting import plant_edge
+from pipeline.training.candles import plant_edge
 from support.databases import later_events
 from support.runs import ask, run_here
 from support.stored import BARS_A_DAY, FADING, PLANTED, TRAINED_BARS, command, resealed, sql, write

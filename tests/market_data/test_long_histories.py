@@ -6,8 +6,8 @@ import pytest
 from pipeline.config import TrainConfig, load
 from pipeline.config.history import EARLIEST_MS
 from pipeline.market_data.sources import load_candles, within_history
-from pipeline.market_data.store.beginning import BEGINNING
 from pipeline.market_data.store.inventory import QUALITY
+from pipeline.market_data.store.month import BEGINNING
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.store.store import load as load_store
 from support.loopback import (

@@ -15,7 +15,7 @@ from pipeline.queue import dispatcher
 from pipeline.queue.dispatcher import Dispatcher
 from pipeline.queue.task import run_job
 from pipeline.results.database import open_database
-from pipeline.results.room import DatabaseFullError
+from pipeline.results.engines import DatabaseFullError
 from pipeline.training import job
 from support.sweeping import TINY
 

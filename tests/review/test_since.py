@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.results.records import ConfigurationEvent
-from pipeline.review.since import latest_band, since
+from pipeline.review.explanation import latest_band, since
 from pipeline.validation.sequential import live_band
 
 

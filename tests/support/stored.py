@@ -19,7 +19,7 @@ from pipeline.results import chain
 from pipeline.results.file_digests import digests_of
 from pipeline.results.models import TrainedConfiguration, TrainingJob
 from pipeline.strategies.registry import load_strategy
-from pipeline.training.planting import plant_edge
+from pipeline.training.candles import plant_edge
 from support.parameters import combination
 from support.runs import SMALL_GRID, Finished, ask, run_here
 

@@ -14,8 +14,8 @@ from pipeline.executors import signs_of_life
 from pipeline.report import __main__ as report
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
+from pipeline.results.engines import DatabaseFullError
 from pipeline.results.records import SweepMarket
-from pipeline.results.room import DatabaseFullError
 from pipeline.results.sweep_rows import seal
 from pipeline.sweeps import running
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences

@@ -14,8 +14,14 @@ from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
-from pipeline.training.candles import load_candles
-from pipeline.training.planting import DRIFT_BARS, TOO_FAR, OutOfReachError, plant_edge, shifted
+from pipeline.training.candles import (
+    DRIFT_BARS,
+    TOO_FAR,
+    OutOfReachError,
+    load_candles,
+    plant_edge,
+    shifted,
+)
 from support.backends import named
 from support.parameters import DEPTH, combination
 from support.runs import run_here

@@ -17,8 +17,13 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, in_short, measure
 from pipeline.market_data.raw import RawCandles, Span, clipped, uncovered, united
-from pipeline.market_data.store.beginning import read_sealed, write_sealed
-from pipeline.market_data.store.month import MonthSummary, month_span, read_summary
+from pipeline.market_data.store.month import (
+    MonthSummary,
+    month_span,
+    read_sealed,
+    read_summary,
+    write_sealed,
+)
 from pipeline.market_data.store.store import month_files, read_without_lock
 from pipeline.market_data.timeframe import TIMEFRAMES
 

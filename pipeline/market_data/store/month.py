@@ -4,24 +4,27 @@ The record of the month travels in the file's metadata, sealed by a hash, and ho
 candles. A rename thus replaces candles, record and hashes at once, and reading finds any later
 change of a byte that matters. For the same reason nothing is flushed to the disk: a month that a
 power cut tears is recognised, set aside and fetched again.
+
+Answered time that has no file of its month, such as the long one before a market's first candle, is
+kept in a sealed file of JSON.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from gpu_engine import Int64
+from gpu_engine import DAY_MS, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.arrow import array_of, table_of
-from pipeline.market_data.raw import R, Rows, Span, clipped
-from pipeline.market_data.store.atomic_files import Put, replace_file
+from pipeline.market_data.raw import R, Rows, Span, clipped, uncovered
+from pipeline.market_data.store.atomic_files import Put, replace_file, replace_text
 
 #: Version of the record. Version 2 had more fields, which are ignored. A later version keeps the
 #: keys, the seal and the field ``schema``, so that this one recognises it.
@@ -34,6 +37,15 @@ TIME_ENCODING, NUMBER_ENCODING = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
 _BLOCK = 1 << 16
 
 RECORD_KEY, SEAL_KEY = b"candle_month", b"candle_month_sha256"
+
+#: Earlier versions listed the months here, and the answers of months without a candle; a save puts
+#: these into files of their own and removes it.
+FORMER_MANIFEST = "_manifest.json"
+
+#: Holds a long answered time before the month of the first candle, which would be hundreds of
+#: files of no rows: all of `data.history=all` begins in 2010. Up to two years are such files.
+BEGINNING = "_beginning.json"
+LONG_MS = 2 * 366 * DAY_MS
 
 
 class DamagedError(Exception):
@@ -188,3 +200,65 @@ def _record(metadata: Mapping[bytes, bytes], file: Path) -> MonthRecord:
 
 def _seal(record: bytes) -> bytes:
     return sha256(record).hexdigest().encode()
+
+
+def former_answers(path: Path) -> list[Span]:
+    """Read what only the manifest of an earlier version knows: answered months without a candle."""
+    try:
+        values = read_sealed(path / FORMER_MANIFEST)
+        return [(int(start), int(end)) for start, end in values["answered_empty"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []  # these spans are asked for once more
+
+
+def empty_beginning(path: Path) -> list[Span]:
+    """Read the answered time before the month of the first candle that has no files."""
+    try:
+        start, end = read_sealed(path / BEGINNING)["answered"]
+        return [(int(start), int(end))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []  # it is asked for once more
+
+
+def save_beginning(
+    path: Path, times: Int64, answered: Sequence[Span], put: Put = replace_file
+) -> Sequence[Span]:
+    """Keep a long answered time before the month of the first candle; return the other spans.
+
+    Parameters
+    ----------
+    path : Path
+        The market's folder.
+    times : int64 array of shape (n,)
+        Of all its rows, sorted, milliseconds since the epoch, UTC.
+    answered : sequence of Span
+        Sorted and disjoint.
+    put : callable
+        Writes and removes files.
+    """
+    file = path / BEGINNING
+    first = month_span(month_names(times[:1], ())[0])[0] if len(times) else 0
+    start = next((span[0] for span in answered if span[0] < first <= span[1]), first)
+    if first - start <= LONG_MS:
+        put(file, None)
+        return answered
+    if empty_beginning(path) != [(start, first)]:
+        write_sealed(file, {"answered": [start, first]}, put)
+    return [part for span in answered for part in uncovered(span, [(start, first)])]
+
+
+def write_sealed(file: Path, values: Mapping[str, object], put: Put = replace_file) -> None:
+    """Replace a file by JSON of ``values`` that carries their hash."""
+    replace_text(file, json.dumps({**values, "sha256": _seal_of(values)}), put)
+
+
+def read_sealed(file: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote; a `ValueError` where it has another hash."""
+    values: dict[str, Any] = json.loads(file.read_bytes())
+    if values.pop("sha256") != _seal_of(values):
+        raise ValueError("it is not what was written")
+    return values
+
+
+def _seal_of(values: Mapping[str, object]) -> str:
+    return _seal(json.dumps(values, sort_keys=True).encode()).decode()

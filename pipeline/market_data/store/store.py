@@ -37,13 +37,14 @@ from pipeline.market_data.store.atomic_files import (
     set_aside,
     sweep,
 )
-from pipeline.market_data.store.beginning import (
+from pipeline.market_data.store.month import (
     FORMER_MANIFEST,
+    DamagedError,
+    MonthRecord,
     empty_beginning,
     former_answers,
     save_beginning,
 )
-from pipeline.market_data.store.month import DamagedError, MonthRecord
 
 #: What one request brought: rows of shape (n, columns) in the order of their kind's columns, and
 #: the span that they answer.

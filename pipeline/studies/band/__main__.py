@@ -15,8 +15,7 @@ from typing import Any
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.results.jsonable import dumps
-from pipeline.studies.band.measure import BLOCK, together, watch
-from pipeline.studies.band.processes import PROCESSES
+from pipeline.studies.band.measure import BLOCK, PROCESSES, together, watch
 from pipeline.studies.band.tables import figures, markdown
 from pipeline.validation.band import FEWEST_DAYS, PATHS
 from pipeline.validation.sequential import EARLINESS, LEVEL

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.studies.band.measure import HORIZONS, Watched
-from pipeline.studies.band.processes import CHANGES
+from pipeline.studies.band.measure import CHANGES, HORIZONS, Watched
 from pipeline.studies.calibrate.rates import clopper_pearson
 
 #: Sharpe ratios out of sample from which a case counts as chosen: what a stage would ask for.

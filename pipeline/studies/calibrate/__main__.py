@@ -21,13 +21,10 @@ from pipeline.errors import UserError
 from pipeline.strategies.registry import BUILT_IN
 from pipeline.studies.calibrate.journal import Journal
 from pipeline.studies.calibrate.markets import Cell, Configurations, CostsOf, Edge, Market, named
-from pipeline.studies.calibrate.page import write
-from pipeline.studies.calibrate.plan import Plan
-from pipeline.studies.calibrate.plot import check_drawable
-from pipeline.studies.calibrate.sources import real_days
+from pipeline.studies.calibrate.page import check_drawable, real_days, write
+from pipeline.studies.calibrate.plan import Plan, measure_all
 from pipeline.studies.calibrate.summary import Calibration, summarise
 from pipeline.studies.calibrate.tables import tables
-from pipeline.studies.calibrate.workers import measure_all
 from pipeline.training.provenance import fingerprint
 
 EDGES = (Edge(3.0, 1.0), Edge(2.0, 4.0))

@@ -15,8 +15,8 @@ from pipeline.config import (
     SyntheticData,
     TrainConfig,
     load,
-    strategy_choice,
     strategy_name,
+    strategy_word,
 )
 from pipeline.errors import UserError
 from pipeline.strategies.registry import BUILT_IN
@@ -131,7 +131,7 @@ class Configurations:
     ) -> None:
         _check_overrides(overrides)
         self._overrides = (*EVERY_RUN, *overrides)
-        self._words = {strategy_name(word): strategy_choice(word) for word in strategies}
+        self._words = {strategy_name(word): strategy_word(word) for word in strategies}
         self._generated: dict[tuple[str, str], TrainConfig] = {}
         self._real: dict[tuple[str, str], list[TrainConfig]] = {}
         for strategy, file in product(self._words, files):

@@ -15,7 +15,7 @@ from gpu_engine import Window, choose
 from pipeline.config import CcxtData, TrainConfig
 from pipeline.search import Evaluator, single_point
 from pipeline.studies.calibrate.markets import Cell, Edge, Market
-from pipeline.training.planting import OutOfReachError, combination
+from pipeline.training.candles import OutOfReachError, combination
 from pipeline.training.run import Reporter, TrainingResult, train
 from pipeline.validation.out_of_sample import judged_figures
 from pipeline.validation.stages import Stage, awaits_reality_check, awaits_surrogates, judge

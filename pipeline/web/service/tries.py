@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config import CcxtData, TrainConfig
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.records import are_invented, utc_now
-from pipeline.results.tries import Tries, Try
+from pipeline.results.searches import Tries, Try
 from pipeline.training.provenance import config_hash
 from pipeline.validation.multiple_testing import after_searches
 from pipeline.validation.stages import LEVEL

@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.studies.band.__main__ import main
-from pipeline.studies.band.measure import first_sign_of_decay, together, watch
-from pipeline.studies.band.processes import CHANGES, PROCESSES
+from pipeline.studies.band.measure import CHANGES, PROCESSES, first_sign_of_decay, together, watch
 from pipeline.studies.band.tables import markdown
 from pipeline.validation.decay import Period, reassess
 from pipeline.validation.sequential import EARLINESS, LEVEL

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.studies.band.processes import (
+from pipeline.studies.band.measure import (
     CHANGES,
     DEVIATION,
     MEAN,
