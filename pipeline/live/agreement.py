@@ -6,7 +6,7 @@ from dataclasses import fields
 from gpu_engine import REASONS, Window
 from pipeline.live.booking import days_of, paper_trade
 from pipeline.live.trader import Series, Trader
-from pipeline.results.live import PaperDay, PaperTrade
+from pipeline.results.live_models import PaperDay, PaperTrade
 
 #: Returns agree to so much, prices to the same share of them (`gpu_engine.agreement`).
 TOLERANCE = 1e-12

@@ -20,6 +20,15 @@ from pipeline.live.signal import LATE_AFTER_MS, price_of, sentence, side_of
 from pipeline.live.trader import Series, Trader
 from pipeline.results import live
 from pipeline.results.jsonable import jsonable
+from pipeline.results.live_models import (
+    ENTER,
+    LEAVE,
+    ORDER,
+    LiveEvent,
+    PaperAccount,
+    PaperDay,
+    PaperTrade,
+)
 from pipeline.results.signal_models import Signal
 from pipeline.validation.wording import percent
 
@@ -27,16 +36,16 @@ from pipeline.validation.wording import percent
 IN_TIME = timedelta(milliseconds=LATE_AFTER_MS)
 
 
-def account_of(trader: Trader, candles: Candles) -> live.PaperAccount:
+def account_of(trader: Trader, candles: Candles) -> PaperAccount:
     """Open the account of a trader: its series begins where monitoring's does."""
     series = trader.series(candles)
     first = int(series.candles.timestamp[0]) + series.start * series.candles.step_ms
-    return live.PaperAccount(trader.id, datetime.now(UTC), moment(first))
+    return PaperAccount(trader.id, datetime.now(UTC), moment(first))
 
 
 def booking_of(
     trader: Trader,
-    account: live.PaperAccount,
+    account: PaperAccount,
     series: Series,
     standing: Standing,
     signal: Signal,
@@ -85,11 +94,11 @@ def booking_of(
 
 
 def _with_called(
-    account: live.PaperAccount,
+    account: PaperAccount,
     candles: Candles,
     closed: NDArray[Any],
     ordered: Callable[[Iterable[datetime]], Mapping[datetime, datetime]],
-) -> Iterator[live.PaperTrade]:
+) -> Iterator[PaperTrade]:
     """Yield the trades that closed, each with whether its order was there within the minute."""
     trades = [paper_trade(candles, row, account.trades + n) for n, row in enumerate(closed)]
     orders = ordered([trade.signal_at for trade in trades]) if trades else {}
@@ -99,11 +108,11 @@ def _with_called(
         yield replace(trade, called=called)
 
 
-def paper_trade(candles: Candles, row: Any, number: int) -> live.PaperTrade:
+def paper_trade(candles: Candles, row: Any, number: int) -> PaperTrade:
     """Make the record of a trade (`TRADE`), with times for bars."""
     bars = ("setup_bar", "signal_bar", "entry_bar", "exit_bar")
     setup, signal, entry, leave = (moment(int(candles.timestamp[row[bar]])) for bar in bars)
-    return live.PaperTrade(
+    return PaperTrade(
         number=number,
         side=int(row["side"]),
         setup_at=setup,
@@ -119,7 +128,7 @@ def paper_trade(candles: Candles, row: Any, number: int) -> live.PaperTrade:
     )
 
 
-def days_of(trader: Trader, series: Series, marks: NDArray[Any]) -> list[live.PaperDay]:
+def days_of(trader: Trader, series: Series, marks: NDArray[Any]) -> list[PaperDay]:
     """Return every full UTC day of a series that is over: the next one has a closed candle."""
     candles = series.candles
     if series.start >= len(candles):
@@ -131,14 +140,12 @@ def days_of(trader: Trader, series: Series, marks: NDArray[Any]) -> list[live.Pa
     window = Window(series.start, end)
     returns = trader.marked_returns(candles, marks, window)
     equity = np.cumprod(1.0 + returns)
-    return [
-        live.PaperDay(first + i, float(returns[i]), float(equity[i])) for i in range(len(returns))
-    ]
+    return [PaperDay(first + i, float(returns[i]), float(equity[i])) for i in range(len(returns))]
 
 
 def _days(
-    trader: Trader, account: live.PaperAccount, series: Series, marks: NDArray[Any], first: int
-) -> Iterator[live.PaperDay]:
+    trader: Trader, account: PaperAccount, series: Series, marks: NDArray[Any], first: int
+) -> Iterator[PaperDay]:
     """Yield the days that ended with the new candles."""
     candles = series.candles
     if first > series.start and int(candles.day[first - 1]) == int(candles.day[-1]):
@@ -147,9 +154,7 @@ def _days(
     yield from (day for day in days_of(trader, series, marks) if day.day >= known)
 
 
-def _fills(
-    trader: Trader, candles: Candles, standing: Standing, first: int
-) -> Iterator[live.LiveEvent]:
+def _fills(trader: Trader, candles: Candles, standing: Standing, first: int) -> Iterator[LiveEvent]:
     """Yield the entries and exits of the new candles, in the order of their candles."""
     rows = []
     for row in standing.marks:
@@ -160,11 +165,11 @@ def _fills(
     yield from (event for _, _, event in sorted(rows, key=lambda item: item[:2]))
 
 
-def _entered(trader: Trader, candles: Candles, row: Any) -> live.LiveEvent:
+def _entered(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
     side = side_of(int(row["side"]))
     return _event(
         trader,
-        live.ENTER,
+        ENTER,
         candles,
         int(row["entry_bar"]),
         f"entered {side} at {row['entry']:.10g}",
@@ -172,11 +177,11 @@ def _entered(trader: Trader, candles: Candles, row: Any) -> live.LiveEvent:
     )
 
 
-def _left(trader: Trader, candles: Candles, row: Any) -> live.LiveEvent:
+def _left(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
     side, reason = side_of(int(row["side"])), REASONS[row["reason"]]
     return _event(
         trader,
-        live.LEAVE,
+        LEAVE,
         candles,
         int(row["exit_bar"]),
         f"left {side} at {row['exit']:.10g} ({reason}): {percent(row['ret'])} net of costs",
@@ -186,8 +191,8 @@ def _left(trader: Trader, candles: Candles, row: Any) -> live.LiveEvent:
 
 def _event(
     trader: Trader, kind: str, candles: Candles, bar: int, text: str, payload: dict[str, Any]
-) -> live.LiveEvent:
-    return live.LiveEvent(
+) -> LiveEvent:
+    return LiveEvent(
         kind=kind,
         text=f"{trader.id} {text}.",
         configuration_id=trader.id,
@@ -197,13 +202,13 @@ def _event(
     )
 
 
-def _orders(trader: Trader, signal: Signal, through: datetime) -> Iterator[live.LiveEvent]:
+def _orders(trader: Trader, signal: Signal, through: datetime) -> Iterator[LiveEvent]:
     """Yield what is ordered for the next open; a refusal orders nothing."""
     if signal.action not in ("enter", "leave"):
         return
     entries = [entry.model_dump(mode="json") for entry in signal.entries]
-    yield live.LiveEvent(
-        kind=live.ORDER,
+    yield LiveEvent(
+        kind=ORDER,
         text=f"{trader.id} {sentence(signal)}",
         configuration_id=trader.id,
         market=trader.simulation.market.id,

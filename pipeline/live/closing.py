@@ -11,7 +11,15 @@ from pipeline.live.agreement import differences
 from pipeline.live.feed import Feed, Revision
 from pipeline.live.trader import Trader
 from pipeline.results.database import Repository
-from pipeline.results.live import ALARM, CHECK, STAGE, LiveEvent, PaperAccount, PaperDay, PaperTrade
+from pipeline.results.live_models import (
+    ALARM,
+    CHECK,
+    STAGE,
+    LiveEvent,
+    PaperAccount,
+    PaperDay,
+    PaperTrade,
+)
 from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
 from pipeline.review import stored
 from pipeline.review.monitoring import MonitoringResult, evaluate_new_days

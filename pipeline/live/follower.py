@@ -28,6 +28,7 @@ from pipeline.live.walk import Walk
 from pipeline.results import live
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
+from pipeline.results.live_models import FRESH, REVISED, STALE, LiveEvent, PaperAccount
 from pipeline.results.records import Configuration
 from pipeline.results.signal_models import Signal
 from pipeline.validation.wording import plural
@@ -57,7 +58,7 @@ class Follower:
         self._feeds: dict[FeedKey, Feed] = {}
         self._first: dict[FeedKey, int] = {}
         self._walks: dict[str, Walk] = {}
-        self._accounts: dict[str, live.PaperAccount] = {}
+        self._accounts: dict[str, PaperAccount] = {}
         self._problems: dict[FeedKey, str] = {}
         self.refused: dict[str, str] = {}
         self._stale: set[FeedKey] = set()
@@ -327,10 +328,10 @@ class Follower:
                 continue
             if reason is None:
                 self._stale.discard(key)
-                self._journal(live.FRESH, key, feed, f"{feed.market.id}: candles go on.")
+                self._journal(FRESH, key, feed, f"{feed.market.id}: candles go on.")
                 continue
             self._stale.add(key)
-            self._journal(live.STALE, key, feed, f"{feed.market.id}: {reason}.")
+            self._journal(STALE, key, feed, f"{feed.market.id}: {reason}.")
             refusals = {
                 trader.id: refusal_of(
                     trader.configuration, reason, now, feed.candles if feed.is_loaded else None
@@ -341,7 +342,7 @@ class Follower:
 
     def _journal(self, kind: str, key: FeedKey, feed: Feed, text: str) -> None:
         self._note(text)
-        event = live.LiveEvent(kind=kind, text=text, market=feed.market.id)
+        event = LiveEvent(kind=kind, text=text, market=feed.market.id)
         self._repository.live.note([event])
 
     def _persist(self, key: FeedKey) -> None:
@@ -377,8 +378,6 @@ class Follower:
         for revision in new:
             text = f"{feed.market.id}: candle of {revision}."
             opened = moment(revision.opened_ms)
-            line = live.LiveEvent(
-                kind=live.REVISED, text=text, market=feed.market.id, candle=opened
-            )
+            line = LiveEvent(kind=REVISED, text=text, market=feed.market.id, candle=opened)
             if self._repository.live.note_once(line):
                 self._note(text)

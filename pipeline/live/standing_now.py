@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.live.signal import LATE_AFTER_MS, refusal_of
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.results.live import StoredSignal
+from pipeline.results.live_models import StoredSignal
 from pipeline.results.records import Configuration
 from pipeline.results.signal_models import Signal
 

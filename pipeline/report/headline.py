@@ -8,7 +8,7 @@ import numpy as np
 from gpu_engine import Float
 from pipeline.report.figures import dates, equity_curve, logarithmic
 from pipeline.results.artifacts import DailySeries
-from pipeline.results.live import PaperAccount
+from pipeline.results.live_models import PaperAccount
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review.explanation import Explanation
 from pipeline.validation.stages import LEVEL, REQUIREMENTS

@@ -21,7 +21,7 @@ from pipeline.results.artifacts import OUT_OF_SAMPLE, SEARCH, ArtifactSet, Daily
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache, check_file
-from pipeline.results.live import PaperAccount
+from pipeline.results.live_models import PaperAccount
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
 from pipeline.review import stored
 from pipeline.review.explanation import Explanation

@@ -224,19 +224,6 @@ def read_artifacts(root: Path, relative: str, *, searched: bool = True) -> Artif
     )
 
 
-def read_out_of_sample(root: Path, relative: str) -> DailySeries:
-    """Read the out-of-sample series alone.
-
-    Raises
-    ------
-    FileNotFoundError
-        When it is gone.
-    ValueError
-        When it is damaged, no plain file, or holds other rows or types than it can.
-    """
-    return read_series(root / relative / OUT_OF_SAMPLE)
-
-
 def _write(folder: Path, artifacts: ArtifactSet) -> None:
     _write_series(folder / IN_SAMPLE, artifacts.in_sample)
     _write_series(folder / OUT_OF_SAMPLE, artifacts.out_of_sample)

@@ -10,7 +10,7 @@ from sqlalchemy import Text, cast, select
 
 from pipeline.errors import StageMovedError
 from pipeline.results import chain, listing
-from pipeline.results.damage import UNREADABLE, Rows, from_row, read_rows
+from pipeline.results.damage import UNREADABLE, Rows, from_row, read_records
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import (
     ConfigurationEventRow,
@@ -73,8 +73,7 @@ class Configurations(Tables):
     def read(self, configuration_id: str) -> Configuration:
         """Read one configuration, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            row = get_row(session, TrainedConfiguration, configuration_id)
-            return from_row(Configuration, row)
+            return from_row(Configuration, get_row(session, TrainedConfiguration, configuration_id))
 
     @waits
     def filter_columns(self, configuration_id: str) -> dict[str, float | int | None]:
@@ -124,20 +123,14 @@ class Configurations(Tables):
 
     @waits
     def find(
-        self,
-        *,
-        order_by: listing.SortKey = "created_at",
-        descending: bool = True,
-        limit: int | None = 100,
-        offset: int = 0,
-        **filters: Unpack[listing.Filters],
+        self, *, limit: int | None = 100, **filters: Unpack[listing.Filters]
     ) -> Rows[Configuration]:
-        """Read a page of the configurations that match every filter, nulls last."""
-        query = listing.page_query(filters, order_by, descending, limit, offset)
+        """Read the newest configurations that match every filter, the newest first."""
+        row = TrainedConfiguration
+        ids = listing.ids_query(filters, "created_at", True, limit, 0)
+        query = select(row).where(row.id.in_(ids)).order_by(row.created_at.desc(), row.id.desc())
         with self._sessions() as session:
-            return read_rows(
-                session, query, TrainedConfiguration, lambda row: from_row(Configuration, row[0])
-            )
+            return read_records(session, query, row, Configuration)
 
     @waits
     def page(
@@ -149,7 +142,7 @@ class Configurations(Tables):
         offset: int = 0,
         **filters: Unpack[listing.Filters],
     ) -> tuple[list[str], int]:
-        """Read the ids of a page as `find` does, and how many match in all."""
+        """Read the ids of a page, those without the figure last, and how many match in all."""
         query = listing.ids_query(filters, order_by, descending, limit, offset)
         with self._sessions() as session:
             listing.prefer_indices(session)
@@ -223,12 +216,11 @@ class Configurations(Tables):
             for identity in configuration_ids:
                 row = get_row(session, TrainedConfiguration, identity)
                 chain.agreeing(session, row)
-                p = deciding_p(row.statistics)
-                members.append(
-                    SweepMember(
-                        row.id, row.strategy, row.pair, row.synthetic, p, row.artifact_digests
-                    )
+                known, p = (
+                    (row.id, row.strategy, row.pair, row.synthetic),
+                    deciding_p(row.statistics),
                 )
+                members.append(SweepMember(*known, p, row.artifact_digests))
         return members
 
     @waits
@@ -256,11 +248,8 @@ class Configurations(Tables):
                 raise StageMovedError(
                     f"{identity} is in {row.lifecycle_stage}, not in {event.from_stage}"
                 )
-            events = chain.agreeing(session, row)
-            if data_hash is not None and any(
-                earlier.kind == event.kind and earlier.figures.get("data_hash") == data_hash
-                for earlier in events
-            ):
+            earlier = [e for e in chain.agreeing(session, row) if e.kind == event.kind]
+            if data_hash is not None and data_hash in [e.figures.get("data_hash") for e in earlier]:
                 return False
             row.lifecycle_stage, row.document = event.to_stage, dict(change(row.document))
             chain.append(session, row, event, ("lifecycle_stage", "document"))

@@ -172,3 +172,8 @@ def read_rows(
         except DamagedRowError as error:
             damaged.append(error)
     return Rows(records, tuple(damaged))
+
+
+def read_records(session: Session, query: Select[Any], model: Any, kind: type[T]) -> Rows[T]:
+    """Make a record of every row as `read_rows` does, from the columns of its fields' names."""
+    return read_rows(session, query, model, lambda row: from_row(kind, row[0]))

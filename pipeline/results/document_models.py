@@ -19,7 +19,8 @@ from pipeline.config.section import is_none
 from pipeline.validation.stages import Stage
 
 Number = float | None
-Fraction = Annotated[float, Field(ge=0, le=1)] | None
+Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Share | None
 Count = Annotated[int, Field(ge=0)] | None
 Flag = bool | None
 Words = list[str] | None
@@ -265,9 +266,9 @@ class RiskAllocation(Section):
     kelly_fraction: Fraction
     correlation_adjusted_weight: Number
     regime_adjusted_size: Number
-    max_position_size: Annotated[float, Field(ge=0, le=1)]
+    max_position_size: Share
     """Share of a full position, by the stage."""
-    current_allocation: Annotated[float, Field(ge=0, le=1)]
+    current_allocation: Share
     """Share of a full position, by the stage."""
     var_95: Number
     """Historical, of one day's return, positive when a loss."""

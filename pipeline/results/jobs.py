@@ -8,7 +8,6 @@ by the dispatcher again and again, marks what has no living owner (`pipeline.res
 """
 
 import operator
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -19,8 +18,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, make_transient
 
 from pipeline.errors import ConflictError, UnknownIdError
-from pipeline.results import leases, ownership
-from pipeline.results.damage import UNREADABLE, DamagedRowError, Rows, from_row, naming, read_rows
+from pipeline.results import damage, leases, ownership
 from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import Job, JobEvent, JobState, Status, utc_now
@@ -29,42 +27,6 @@ from pipeline.results.records import Job, JobEvent, JobState, Status, utc_now
 ENDED_EARLY: tuple[Status, ...] = ("failed", "cancelled")
 UNFINISHED: tuple[Status, ...] = ("pending", "running")
 _STATE = [getattr(TrainingJob, field.name) for field in fields(JobState)]
-
-
-def new_job(
-    *,
-    exchange: str,
-    pair: str,
-    timeframe: str,
-    strategy: str,
-    optimizer: str,
-    config: Mapping[str, Any],
-    config_hash: str,
-    seed: int,
-    start_key: str | None = None,
-) -> TrainingJob:
-    """Make a pending job without an owner, not stored yet.
-
-    ``start_key`` is a hash of all that a start asks for: no two jobs of one wait or run.
-    """
-    now = utc_now()
-    return TrainingJob(
-        id=uuid.uuid4().hex,
-        market=f"{exchange}:{pair}:{timeframe}",
-        exchange=exchange,
-        pair=pair,
-        timeframe=timeframe,
-        strategy=strategy,
-        optimizer=optimizer,
-        config=config,
-        config_hash=config_hash,
-        seed=seed,
-        start_key=start_key,
-        status="pending",
-        progress=0.0,
-        heartbeat_at=now,
-        created_at=now,
-    )
 
 
 def _has_none(session: Session, job_id: str) -> bool:
@@ -79,22 +41,22 @@ class Jobs(Tables):
     def create(self, **spec: Any) -> str:
         """Store a pending job owned by this process and return its id (32 hex digits).
 
-        ``spec`` is what `new_job` takes.
+        ``spec`` is what `ownership.new_job` takes.
         """
-        (job_id,) = self._store([new_job(**spec)], owned=True)
+        (job_id,) = self._store([ownership.new_job(**spec)], owned=True)
         return job_id
 
     def queue(self, specs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Store pending jobs that wait for a dispatcher, all or none; return their ids in order.
 
-        Each of ``spec`` is what `new_job` takes.
+        Each of ``spec`` is what `ownership.new_job` takes.
 
         Raises
         ------
         SameStartError
             When a job of the same ``start_key`` waits or runs.
         """
-        return self._store([new_job(**spec) for spec in specs], owned=False)
+        return self._store([ownership.new_job(**spec) for spec in specs], owned=False)
 
     @waits
     def _store(self, fresh: Sequence[TrainingJob], owned: bool) -> list[str]:
@@ -137,8 +99,8 @@ class Jobs(Tables):
     def adopt(self, job_id: str, spec: Mapping[str, Any], *, lost: bool = False) -> bool:
         """Make a job this process's running one, also where it has no row any more.
 
-        ``spec`` is what `new_job` takes. False where the job is complete; with ``lost`` only where
-        it has a configuration too.
+        ``spec`` is what `ownership.new_job` takes. False where the job is complete; with ``lost``
+        only where it has a configuration too.
 
         Raises
         ------
@@ -147,10 +109,10 @@ class Jobs(Tables):
         """
         with self._sessions.begin() as session:
             owner = ownership.lease(session).hold(session)
-            with naming(TrainingJob.__tablename__, job_id):
+            with damage.naming(TrainingJob.__tablename__, job_id):
                 row = session.get(TrainingJob, job_id)
             if row is None:
-                row = new_job(**spec)
+                row = ownership.new_job(**spec)
                 row.id, row.owner = job_id, owner
                 session.add(row)
                 ownership.record_status(session, job_id, "pending")
@@ -255,7 +217,7 @@ class Jobs(Tables):
     def read(self, job_id: str) -> Job:
         """Read one job, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            return from_row(Job, ownership.get_row(session, TrainingJob, job_id))
+            return damage.from_row(Job, ownership.get_row(session, TrainingJob, job_id))
 
     @waits
     def state(self, job_id: str) -> JobState:
@@ -279,7 +241,7 @@ class Jobs(Tables):
         limit: int | None = 100,
         offset: int = 0,
         running_first: bool = False,
-    ) -> Rows[Job]:
+    ) -> damage.Rows[Job]:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
         first = [(TrainingJob.status != "running")] if running_first else []
         query = select(TrainingJob).order_by(*first, TrainingJob.created_at.desc(), TrainingJob.id)
@@ -287,7 +249,7 @@ class Jobs(Tables):
             query = query.where(TrainingJob.status.in_(statuses))
         with self._sessions() as session:
             page = query.limit(limit).offset(offset)
-            return read_rows(session, page, TrainingJob, lambda row: from_row(Job, row[0]))
+            return damage.read_records(session, page, TrainingJob, Job)
 
     @waits
     def count(self, *statuses: Status) -> int:
@@ -311,7 +273,7 @@ class Jobs(Tables):
             query = query.where(JobEventRow.job_id == job_id)
         with self._sessions() as session:
             page = query.order_by(JobEventRow.id).limit(limit)
-            events = read_rows(session, page, JobEventRow, lambda row: from_row(JobEvent, row[0]))
+            events = damage.read_records(session, page, JobEventRow, JobEvent)
         for one in events.damaged:
             said = {"text": str(one)}
             events.append(JobEvent(int(one.identity), job_id or "", utc_now(), "note", said))
@@ -322,9 +284,9 @@ class Jobs(Tables):
         """Read the last progress of a job; None before the first, and of one that is damaged."""
         row = JobEventRow
         query = select(row).where(row.job_id == job_id, row.kind == "progress")
-        with self._sessions() as session, suppress(*UNREADABLE):
+        with self._sessions() as session, suppress(*damage.UNREADABLE):
             newest = session.scalar(query.order_by(row.id.desc()).limit(1))
-            return None if newest is None else from_row(JobEvent, newest)
+            return None if newest is None else damage.from_row(JobEvent, newest)
         return None
 
     @waits
@@ -341,7 +303,7 @@ class Jobs(Tables):
         query = select(row.payload).where(row.job_id == job_id, row.kind == "note")
         query = query.order_by(row.id).limit(limit)
         with self._sessions() as session:
-            notes = read_rows(session, query, row, lambda note: str(note[0]["text"]))
+            notes = damage.read_rows(session, query, row, lambda note: str(note[0]["text"]))
         return list(dict.fromkeys([*notes, *map(str, notes.damaged)]))
 
     def reap(self, watch: leases.Watch | None = None) -> list[Job | JobState]:
@@ -366,7 +328,7 @@ class Jobs(Tables):
             if self.fail_for(job, error):
                 try:
                     reaped.append(self.read(job.id))
-                except DamagedRowError:
+                except damage.DamagedRowError:
                     reaped.append(self.state(job.id))
         if dead := [identity for identity, cause in causes.items() if cause is not None]:
             self._forget(dead)
@@ -385,7 +347,7 @@ class Jobs(Tables):
     def _heartbeat(self, job_id: str) -> datetime | None:
         """Read when a job was written last; None where that cannot be read."""
         query = select(TrainingJob.heartbeat_at).where(TrainingJob.id == job_id)
-        with self._sessions() as session, suppress(*UNREADABLE):
+        with self._sessions() as session, suppress(*damage.UNREADABLE):
             return session.scalar(query)
         return None
 

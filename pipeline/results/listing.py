@@ -44,19 +44,13 @@ class Filters(TypedDict, total=False):
     is_active: bool | None
 
 
-def page_query(
-    filters: Filters, order_by: SortKey, descending: bool, limit: int | None, offset: int
-) -> Select[Any]:
-    """Select a page: ordered by a figure, nulls last, by id where it is equal."""
-    page = ids_query(filters, order_by, descending, limit, offset)
-    query = select(TrainedConfiguration).where(TrainedConfiguration.id.in_(page))
-    return _ordered(query, order_by, descending)
-
-
 def ids_query(
     filters: Filters, order_by: SortKey, descending: bool, limit: int | None, offset: int
 ) -> Select[Any]:
-    """Select the ids of such a page: an index has them in its order."""
+    """Select the ids of a page: by a figure, nulls last, by id where it is equal.
+
+    An index has them in this order.
+    """
     query = _ordered(_filtered(select(TrainedConfiguration.id), filters), order_by, descending)
     return query.limit(limit).offset(offset)
 

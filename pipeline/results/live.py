@@ -5,7 +5,7 @@ another process has booked since, or this one before it was killed, is never boo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 from operator import mul
@@ -17,11 +17,17 @@ from sqlalchemy.orm import Session
 from pipeline.results import chain
 from pipeline.results.damage import Rows, from_row, naming
 from pipeline.results.live_models import (
+    ORDER,
+    LiveEvent,
     LiveEventRow,
+    PaperAccount,
     PaperAccountRow,
+    PaperDay,
     PaperDayRow,
+    PaperTrade,
     PaperTradeRow,
     SignalRow,
+    StoredSignal,
 )
 from pipeline.results.models import ConfigurationEventRow
 from pipeline.results.patience import Tables, waits
@@ -29,87 +35,9 @@ from pipeline.results.records import FOLLOWED, ConfigurationEvent, utc_now
 
 Record = TypeVar("Record")
 
-#: What a journal tells (docs/live.md): ``kind`` of a `LiveEvent`.
-ENTER, LEAVE, ORDER, REVISED, STALE, FRESH, CHECK, STAGE, ALARM, SERVICE = (
-    "enter",
-    "leave",
-    "order",
-    "revised",
-    "stale",
-    "fresh",
-    "check",
-    "stage",
-    "alarm",
-    "service",
-)
-
 
 class BookedElsewhereError(RuntimeError):
     """The account was booked by another process meanwhile."""
-
-
-@dataclass(frozen=True)
-class PaperAccount:
-    """How far a ledger is; `pipeline.results.live_models.PaperAccountRow` explains the fields."""
-
-    configuration_id: str
-    started_at: datetime
-    first_candle: datetime
-    through: datetime | None = None
-    position: dict[str, Any] | None = None
-    trades: int = 0
-    equity: float = 1.0
-    called: int = 0
-    called_equity: float = 1.0
-    difference: str | None = None
-    checked_at: datetime | None = None
-    checked_through: datetime | None = None
-
-
-@dataclass(frozen=True)
-class PaperTrade:
-    """One closed trade: prices in the quote currency, ``ret`` net of all costs, on notional.
-
-    ``called`` tells that its order stood in the journal in time, so that somebody could follow it.
-    """
-
-    number: int
-    side: int
-    setup_at: datetime
-    signal_at: datetime
-    entry_at: datetime
-    exit_at: datetime
-    entry: float
-    exit: float
-    reason: str
-    ret: float
-    stop: float | None
-    target: float | None
-    booked_at: datetime = field(default_factory=utc_now)
-    called: bool = False
-
-
-@dataclass(frozen=True)
-class PaperDay:
-    """One full UTC day (since the epoch) of a full position, marked to market."""
-
-    day: int
-    ret: float
-    equity: float
-
-
-@dataclass(frozen=True)
-class LiveEvent:
-    """One line of the journal; ``id`` is None before it is stored."""
-
-    kind: str
-    text: str
-    configuration_id: str | None = None
-    market: str | None = None
-    candle: datetime | None = None
-    payload: dict[str, Any] = field(default_factory=dict)
-    at: datetime = field(default_factory=utc_now)
-    id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -154,16 +82,6 @@ class Ledger:
     total_trades: int
     total_days: int
     total_events: int
-
-
-@dataclass(frozen=True)
-class StoredSignal:
-    """The newest signal of a configuration."""
-
-    configuration_id: str
-    version: int
-    made_at: datetime
-    signal: dict[str, Any]
 
 
 class Live(Tables):

@@ -1,9 +1,10 @@
-"""Define the tables of paper trading and signals.
+"""Define the tables of paper trading and signals, and the frozen records of their rows.
 
 They follow configurations and never change them: what decides a stage stays in
 ``configuration_events`` (`pipeline.results.models`).
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,21 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pipeline.results.models import Base
+from pipeline.results.records import utc_now
+
+#: What a journal tells (docs/live.md): ``kind`` of a `LiveEvent`.
+ENTER, LEAVE, ORDER, REVISED, STALE, FRESH, CHECK, STAGE, ALARM, SERVICE = (
+    "enter",
+    "leave",
+    "order",
+    "revised",
+    "stale",
+    "fresh",
+    "check",
+    "stage",
+    "alarm",
+    "service",
+)
 
 
 class FollowerRow(Base):
@@ -133,3 +149,77 @@ class SignalRow(Base):
     version: Mapped[int] = mapped_column(BigInteger)
     made_at: Mapped[datetime]
     signal: Mapped[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class PaperAccount:
+    """How far a ledger is; `pipeline.results.live_models.PaperAccountRow` explains the fields."""
+
+    configuration_id: str
+    started_at: datetime
+    first_candle: datetime
+    through: datetime | None = None
+    position: dict[str, Any] | None = None
+    trades: int = 0
+    equity: float = 1.0
+    called: int = 0
+    called_equity: float = 1.0
+    difference: str | None = None
+    checked_at: datetime | None = None
+    checked_through: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PaperTrade:
+    """One closed trade: prices in the quote currency, ``ret`` net of all costs, on notional.
+
+    ``called`` tells that its order stood in the journal in time, so that somebody could follow it.
+    """
+
+    number: int
+    side: int
+    setup_at: datetime
+    signal_at: datetime
+    entry_at: datetime
+    exit_at: datetime
+    entry: float
+    exit: float
+    reason: str
+    ret: float
+    stop: float | None
+    target: float | None
+    booked_at: datetime = field(default_factory=utc_now)
+    called: bool = False
+
+
+@dataclass(frozen=True)
+class PaperDay:
+    """One full UTC day (since the epoch) of a full position, marked to market."""
+
+    day: int
+    ret: float
+    equity: float
+
+
+@dataclass(frozen=True)
+class LiveEvent:
+    """One line of the journal; ``id`` is None before it is stored."""
+
+    kind: str
+    text: str
+    configuration_id: str | None = None
+    market: str | None = None
+    candle: datetime | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+    at: datetime = field(default_factory=utc_now)
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class StoredSignal:
+    """The newest signal of a configuration."""
+
+    configuration_id: str
+    version: int
+    made_at: datetime
+    signal: dict[str, Any]

@@ -18,8 +18,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from pipeline.results import chain
 from pipeline.results.damage import Rows, read_rows
-from pipeline.results.live import ALARM, CHECK, ENTER, FRESH, LEAVE, STALE
-from pipeline.results.live_models import LiveEventRow
+from pipeline.results.live_models import ALARM, CHECK, ENTER, FRESH, LEAVE, STALE, LiveEventRow
 from pipeline.results.models import (
     ConfigurationEventRow,
     JobEventRow,

@@ -10,7 +10,8 @@ the commit. Readers remember the last id they have seen, so none may appear belo
 PostgreSQL, where ids are dealt out before a commit, one transaction at a time writes events.
 """
 
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -159,3 +160,39 @@ def write_events(session: Session) -> None:
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
     session.execute(insert(JobEventRow), rows)
+
+
+def new_job(
+    *,
+    exchange: str,
+    pair: str,
+    timeframe: str,
+    strategy: str,
+    optimizer: str,
+    config: Mapping[str, Any],
+    config_hash: str,
+    seed: int,
+    start_key: str | None = None,
+) -> TrainingJob:
+    """Make a pending job without an owner, not stored yet.
+
+    ``start_key`` is a hash of all that a start asks for: no two jobs of one wait or run.
+    """
+    now = utc_now()
+    return TrainingJob(
+        id=uuid.uuid4().hex,
+        market=f"{exchange}:{pair}:{timeframe}",
+        exchange=exchange,
+        pair=pair,
+        timeframe=timeframe,
+        strategy=strategy,
+        optimizer=optimizer,
+        config=config,
+        config_hash=config_hash,
+        seed=seed,
+        start_key=start_key,
+        status="pending",
+        progress=0.0,
+        heartbeat_at=now,
+        created_at=now,
+    )

@@ -20,8 +20,8 @@ from pipeline.errors import NotFoundError, UserError
 from pipeline.market_data.store.atomic_files import remove_abandoned, replace_folder
 from pipeline.results.artifacts import ArtifactSet, unwritable, write_artifacts
 from pipeline.results.file_digests import differences, digest_of
-from pipeline.results.jobs import new_job
 from pipeline.results.jsonable import dumps, jsonable
+from pipeline.results.ownership import new_job
 from pipeline.results.records import Configuration
 
 FOLDER, _SUMS, _ARTIFACTS = "unstored", "SHA256SUMS", "artifacts"
@@ -34,7 +34,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 class Parcel:
     """A result that was kept.
 
-    ``job`` is what `pipeline.results.jobs.new_job` takes, ``artifacts`` the folder of the
+    ``job`` is what `pipeline.results.ownership.new_job` takes, ``artifacts`` the folder of the
     configuration's files; both this and the configuration are None where nothing was found.
     ``digests`` are those of these files by name, as the run wrote them.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError, in_one_line
-from pipeline.results.artifacts import OUT_OF_SAMPLE, read_out_of_sample
+from pipeline.results.artifacts import OUT_OF_SAMPLE, read_series
 from pipeline.results.file_digests import check_file
 from pipeline.results.records import SweepMember
 from pipeline.validation.pooling import MarketSeries, PooledVerdict, pooled_verdict
@@ -63,7 +63,7 @@ def _series(root: Path, member: SweepMember) -> MarketSeries:
     try:
         if member.artifact_digests:  # of whatever a training stored
             check_file(file, member.artifact_digests[OUT_OF_SAMPLE])
-        daily = read_out_of_sample(root, member.configuration_id)
+        daily = read_series(file)
     except (OSError, ValueError) as error:
         reason = in_one_line(error)
         raise UserError(

@@ -22,10 +22,9 @@ from sqlalchemy.orm import Session
 from pipeline.errors import IllegalTransitionError, SweepTakenError
 from pipeline.results import ownership, sweep_rows
 from pipeline.results.damage import from_row, naming
-from pipeline.results.jobs import new_job
 from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
-from pipeline.results.ownership import get_row
+from pipeline.results.ownership import get_row, new_job
 from pipeline.results.patience import waits
 from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, utc_now
 from pipeline.results.sweep_rows import SweepRows, rows_of
@@ -51,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class MarketSpec:
-    """A market to be trained: ``job`` is what `pipeline.results.jobs.new_job` takes."""
+    """A market to be trained: ``job`` is what `pipeline.results.ownership.new_job` takes."""
 
     market: str
     task_hash: str

@@ -60,7 +60,7 @@ def store(
     Parameters
     ----------
     job : mapping
-        What `pipeline.results.jobs.new_job` takes.
+        What `pipeline.results.ownership.new_job` takes.
     folder : Path or None
         Where it is kept (`pipeline.results.parcel`); beside the artifacts where that cannot be
         written, and where it is None.

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text, update
 
 from pipeline.notices.message import message_of
-from pipeline.results.live import LiveEvent
+from pipeline.results.live_models import LiveEvent
 from pipeline.results.models import SweepRow
 from pipeline.results.news import OLDEST
 from pipeline.results.outbox import KEPT

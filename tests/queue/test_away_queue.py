@@ -61,7 +61,7 @@ def queued(repository):
 
 def figures(repository):
     """What jobs found, oldest first."""
-    rows = repository.configurations.find(descending=False)
+    rows = reversed(repository.configurations.find())
     return [(row.parameters, row.out_of_sample, row.statistics["p_value"]) for row in rows]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.report.headline import HEIGHT, WIDTH, newer_days, sparkline, tiles
 from pipeline.results.artifacts import DailySeries
-from pipeline.results.live import PaperAccount
+from pipeline.results.live_models import PaperAccount
 from pipeline.results.records import ConfigurationEvent
 from pipeline.review.explanation import explain
 from support.judged import judged_row

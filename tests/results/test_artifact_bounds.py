@@ -23,7 +23,7 @@ from pipeline.results.artifacts import (
     ScoreSummary,
     ScoreSurface,
     read_artifacts,
-    read_out_of_sample,
+    read_series,
     write_artifacts,
 )
 from pipeline.results.drawn_trials import DrawnTrials
@@ -141,7 +141,7 @@ def test_a_series_that_is_a_pipe_is_not_waited_for(folder):
     path.unlink()
     pipe(path)
     with pytest.raises(ValueError, match="is no plain file"):
-        read_out_of_sample(folder.parent, ID)
+        read_series(path)
     with pytest.raises(ValueError, match="is not what was stored"):
         check_file(path, digest)
 

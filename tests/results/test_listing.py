@@ -62,7 +62,7 @@ def test_a_page_and_its_count_open_no_other_rows(
 ) -> None:
     filters_ = FILTERS[filters]
     with filled.connect() as connection:
-        queries = [listing.page_query(filters_, order_by, way, 50, 0) for way in (True, False)]
+        queries = [listing.ids_query(filters_, order_by, way, 50, 0) for way in (True, False)]
         for query in (listing.count_query(filters_), *queries):
             lines = plan(connection, query)
             assert lines

@@ -34,10 +34,10 @@ MEMBERS = [
 def series(monkeypatch: pytest.MonkeyPatch) -> None:
     """Returns that tell configurations apart."""
 
-    def read(root: Path, identity: str) -> DailySeries:
-        return DailySeries(DAY, np.sin(DAY + ord(identity)))
+    def read(file: Path) -> DailySeries:
+        return DailySeries(DAY, np.sin(DAY + ord(file.parent.name)))
 
-    monkeypatch.setattr(pooled, "read_out_of_sample", read)
+    monkeypatch.setattr(pooled, "read_series", read)
 
 
 @pytest.mark.usefixtures("series")

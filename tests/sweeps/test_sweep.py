@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from pipeline.executors import signs_of_life
 from pipeline.report import __main__ as report
-from pipeline.results.artifacts import read_out_of_sample
+from pipeline.results.artifacts import OUT_OF_SAMPLE, read_series
 from pipeline.results.database import open_database
 from pipeline.results.engines import DatabaseFullError
 from pipeline.results.records import SweepMarket
@@ -105,7 +105,8 @@ def test_a_sweep_stores_what_its_markets_came_to_together(here, tmp_path):
     (sweep,), markets, *_ = tables(tmp_path)
     (pool,) = sweep["pooled"]
     daily = [
-        read_out_of_sample(tmp_path / "var/artifacts", row["configuration_id"]) for row in markets
+        read_series(tmp_path / "var/artifacts" / row["configuration_id"] / OUT_OF_SAMPLE)
+        for row in markets
     ]
     together = np.mean([series.returns for series in daily], axis=0)
     assert (pool["synthetic"], pool["markets"], pool["coins"]) == (True, 3, 3)
@@ -119,10 +120,10 @@ def test_a_sweep_stores_what_its_markets_came_to_together(here, tmp_path):
 def test_a_sweep_whose_series_are_elsewhere_has_no_pool_and_is_complete(
     here, tmp_path, monkeypatch
 ):
-    def gone(root, configuration_id):
-        raise FileNotFoundError(f"{root}/{configuration_id}")
+    def gone(file):
+        raise FileNotFoundError(file)
 
-    monkeypatch.setattr("pipeline.results.pooled.read_out_of_sample", gone)
+    monkeypatch.setattr("pipeline.results.pooled.read_series", gone)
     finished = here(HOURS, *TINY)
     assert finished.status == 0
     assert "The markets cannot be pooled" in finished.err

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
-from pipeline.results.live import LiveEvent
+from pipeline.results.live_models import LiveEvent
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.answers import RefusedRow

@@ -6,7 +6,7 @@ from datetime import datetime
 from nicegui import ui
 
 from pipeline.live.signal import sentence as told
-from pipeline.results.live import PaperAccount
+from pipeline.results.live_models import PaperAccount
 from pipeline.results.signal_models import Signal
 from pipeline.validation import wording
 from pipeline.validation.stages import Stage
