@@ -25,15 +25,14 @@ def main(config: TrainConfig) -> None:
         check_root(Path(storage.artifacts))
         for dead in repository.jobs.reap():
             console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
-        job_id = job.create(config, repository)
-        repository.jobs.start(job_id)
-        trained, configuration_id = job.run(
-            config,
-            repository,
-            job_id,
-            Reporter(console.progress, console.note, partial(show_candles, console)),
-            command.relative_path(command.run_directory()),
-        )
+        with job.started(config, repository) as job_id:
+            trained, configuration_id = job.run(
+                config,
+                repository,
+                job_id,
+                Reporter(console.progress, console.note, partial(show_candles, console)),
+                command.relative_path(command.run_directory()),
+            )
     result, reason = command.run_directory() / "result.json", None
     try:
         write_result(result, trained, job_id, configuration_id)

@@ -214,6 +214,15 @@ class Jobs(Tables):
             ownership.move_job(session, job_id, "cancelled", finished_at=utc_now())
 
     @waits
+    def cancel_owned(self) -> None:
+        """Cancel the jobs of this process that have not ended."""
+        row = TrainingJob
+        with self._sessions.begin() as session:
+            own = row.owner == ownership.lease(session).identity, row.status.in_(UNFINISHED)
+            for job_id in session.scalars(select(row.id).where(*own)).all():
+                ownership.move_job(session, job_id, "cancelled", finished_at=utc_now())
+
+    @waits
     def read(self, job_id: str) -> Job:
         """Read one job, or raise `UnknownIdError`."""
         with self._sessions() as session:

@@ -253,6 +253,14 @@ class Sweeps(SweepRows):
             get_row(session, SweepRow, claim.sweep_id).pooled = [asdict(pool) for pool in pooled]
 
     @waits
+    def owned(self) -> list[Claim]:
+        """Return the running sweeps of this process."""
+        with self._sessions() as session:
+            owner = ownership.lease(session).identity
+            own = select(SweepRow.id).where(SweepRow.owner == owner, SweepRow.status == "running")
+            return [Claim(sweep_id, owner) for sweep_id in session.scalars(own)]
+
+    @waits
     def release(self, claim: Claim) -> None:
         """Give a sweep up for later: what is not done is pending, its job cancelled.
 

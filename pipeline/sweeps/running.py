@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, chdir, closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, chdir, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,7 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
     with (
         open_database(storage.url, storage.patience, console.note) as repository,
         repository.sweeps.advising(),
+        _released(console, repository),
     ):
         try:
             artifacts = Path(storage.artifacts)
@@ -97,7 +98,7 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
 def _run(
     console: Console, config: SweepConfig, run: SweepRun, claim: Claim, repository: Repository
 ) -> None:
-    """Train the pending markets, judge all, end the sweep; release it when interrupted."""
+    """Train the pending markets, judge all, end the sweep."""
     sweeps = repository.sweeps
     rows = sweeps.markets(claim.sweep_id)
     shared = Shared(config.storage, str(Path.cwd()), repository.identity, claim)
@@ -115,7 +116,7 @@ def _run(
             return None
         return LOOK_EVERY
 
-    printed, before, is_released = set[str](), len(rows) - len(tasks), False
+    printed, before = set[str](), len(rows) - len(tasks)
     tally = _Tally(console, sweeps, claim.sweep_id)
     looking = ExitStack()
     try:
@@ -144,27 +145,36 @@ def _run(
                         console.note(f"{row.market}: {note}")
                     printed.add(note)
         judge_sweep(repository, Path(config.storage.artifacts), claim, console.note)
+    except DatabaseAwayError as error:
+        raise DatabaseAwayError(
+            f"{error} Sweep {claim.sweep_id}: {before + tally.ended} of {len(rows)} markets had"
+            " ended, and are kept. Run the same command when the database answers: it goes on with"
+            " the others."
+        ) from None
+    finally:
+        looking.close()
+
+
+@contextmanager
+def _released(console: Console, repository: Repository) -> Iterator[None]:
+    """Release the sweep of this process when it is interrupted, however early, and say so."""
+    try:
+        yield
     except BaseException as error:
         repository.patience.shorten(0 if isinstance(error, UnreachableError) else HURRY)
         with suppress(SweepTakenError, *UNSTORED):
-            sweeps.release(claim)
-            left = sweeps.counts(claim.sweep_id).get("pending", 0)
-            what = (
-                f"{left} of {len(rows)} markets are left; the same command goes on with them"
-                if left
-                else f"all {len(rows)} markets have ended; the same command judges them together"
-            )
-            console.note(f"Sweep {claim.sweep_id}: {what}")
-            is_released = True
-        if isinstance(error, DatabaseAwayError) and not is_released:
-            raise DatabaseAwayError(
-                f"{error} Sweep {claim.sweep_id}: {before + tally.ended} of {len(rows)} markets"
-                " had ended, and are kept. Run the same command when the database answers: it goes"
-                " on with the others."
-            ) from None
+            for claim in repository.sweeps.owned():
+                repository.sweeps.release(claim)
+                counts = repository.sweeps.counts(claim.sweep_id)
+                left, markets = counts.get("pending", 0), sum(counts.values())
+                console.note(
+                    f"Sweep {claim.sweep_id}: {left} of {markets} markets are left; the same"
+                    " command goes on with them"
+                    if left
+                    else f"Sweep {claim.sweep_id}: all {markets} markets have ended; the same"
+                    " command judges them together"
+                )
         raise
-    finally:
-        looking.close()
 
 
 class _Tally:

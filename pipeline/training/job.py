@@ -50,9 +50,18 @@ def description(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def create(config: TrainConfig, repository: Repository) -> str:
-    """Store a pending job of this process and return its id."""
-    return repository.jobs.create(**description(config))
+@contextmanager
+def started(config: TrainConfig, repository: Repository) -> Iterator[str]:
+    """Store a running job of this process and yield its id; Ctrl-C, however early, cancels it."""
+    try:
+        job_id = repository.jobs.create(**description(config))
+        repository.jobs.start(job_id)
+        yield job_id
+    except KeyboardInterrupt:
+        repository.patience.shorten(HURRY)
+        with suppress(*_UNWRITABLE):
+            repository.jobs.cancel_owned()
+        raise
 
 
 def run(

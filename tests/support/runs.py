@@ -161,3 +161,14 @@ def _close(opened):
     for handler in [h for h in root.handlers if isinstance(h, logging.FileHandler)]:
         root.removeHandler(handler)
         handler.close()
+
+
+def interrupted_after(monkeypatch, owner, name):
+    """Let Ctrl-C come as soon as a method of ``owner`` has done its work."""
+    method = getattr(owner, name)
+
+    def interrupted(*args, **kwargs):
+        method(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, name, interrupted)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.results.sweeps import Sweeps
 from support.documents import ROOT
-from support.runs import finish
+from support.runs import finish, interrupted_after
 from support.sweeping import TINY, dump, run_sweep, start_sweep, sweep_here, tables
 
 SHARED = (ROOT / "../shared/data").resolve()
@@ -107,3 +108,16 @@ def test_ctrl_c_stops_the_workers_and_the_next_run_goes_on(tmp_path, undisturbed
     after = {row["job_id"]: row["configuration_id"] for row in tables(tmp_path)[1]}
     assert kept.items() <= after.items()
     assert dump(tmp_path) == undisturbed(FEW)[0]
+
+
+def test_ctrl_c_as_soon_as_the_sweep_is_stored_releases_it(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, Sweeps, "begin")
+        assert sweep_here(tmp_path, *HERE).status == 130
+    (sweep,), markets, jobs, *_ = tables(tmp_path)
+    assert sweep["status"] == "cancelled"
+    assert {row["status"] for row in markets} == {"pending"}
+    assert {job["status"] for job in jobs} == {"cancelled"}
+    assert sweep_here(tmp_path, *HERE).status == 0
+    ((ended, begun),) = [(row["status"], row["id"]) for row in tables(tmp_path)[0]]
+    assert (ended, begun) == ("completed", sweep["id"])

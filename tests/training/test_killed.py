@@ -11,8 +11,19 @@ import time
 import pytest
 
 from pipeline.results.configurations import Configurations
+from pipeline.results.jobs import Jobs
 from support.own_strategy import own_file
-from support.runs import QUICK, ROOT, SMALL_GRID, ask, finish, run, run_here, start
+from support.runs import (
+    QUICK,
+    ROOT,
+    SMALL_GRID,
+    ask,
+    finish,
+    interrupted_after,
+    run,
+    run_here,
+    start,
+)
 from support.waiting import until
 
 #: A search that would take an hour.
@@ -305,3 +316,12 @@ def test_artifacts_that_cannot_be_written_are_known_before_the_search(tmp_path):
     assert finished.status == 2
     assert "storage.artifacts: cannot write to file/below" in finished.err
     assert finished.jobs == []
+
+
+@pytest.mark.parametrize("moment", ["create", "start"])
+def test_ctrl_c_as_soon_as_the_job_is_stored_cancels_it(tmp_path, monkeypatch, moment):
+    interrupted_after(monkeypatch, Jobs, moment)
+    finished = run_here(tmp_path, *QUICK)
+    assert finished.status == 130
+    (job,) = ask(tmp_path, lambda repository: repository.jobs.find())
+    assert (job.status, job.error) == ("cancelled", None)
