@@ -21,12 +21,12 @@ from pipeline.config import CcxtData, FileData, MarketConfig, milliseconds, mome
 from pipeline.errors import Note
 from pipeline.live.clients import Clients, Clock, now_ms
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection
-from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
+from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt, settled
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
 from pipeline.market_data.resample import resampled
 from pipeline.market_data.sources import check_quality, load_candles, load_funding
-from pipeline.market_data.store.store import candle_path, load, locked, save
+from pipeline.market_data.store.store import Page, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class ExchangeFeed(Feed):
         self._connection: Connection | None = None
         self._ahead_ms = 0
         self._pause_ms = AGAIN_AFTER_MS
-        self._fresh: list[tuple[Float, tuple[int, int]]] = []
+        self._fresh: list[Page] = []
 
     def load(self) -> None:
         """Take all candles from the store, and fetch what it lacks.
@@ -264,7 +264,8 @@ class ExchangeFeed(Feed):
         raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles)
         self._take(self._laid(raw))
         self._raw = raw
-        self._fresh.append((rows, (start, int(rows[-1, 0]) + self.step)))
+        span = start, int(rows[-1, 0]) + self.step
+        self._fresh += settled(rows, span, self.step, now + self._ahead_ms)
         self._schedule(now)
         return int(self.candles.timestamp[-1]) != before
 

@@ -135,6 +135,19 @@ def test_a_hole_is_filled_and_asked_for_twice(feed, exchange):
     assert feed.candles.filled.nonzero()[0].tolist() == [505]
 
 
+def test_a_candle_that_came_late_is_in_the_store_after_the_next_fetch(feed, exchange, tmp_path):
+    row = exchange.history["5m"].pop(503)
+    for bar in (500, 504):
+        closes(exchange, bar)
+        assert feed.advance(exchange.now)
+    exchange.history["5m"].insert(503, row)
+    feed.persist()
+    assert len(stored(tmp_path)) == 504
+    assert feed.candles.filled[503]
+    feed.load()
+    assert stored(tmp_path).close[503] == feed.candles.close[503] == row[4]
+
+
 def test_what_was_seen_stays_and_its_revision_is_named(feed, exchange, tmp_path):
     closes(exchange, 510)
     feed.advance(exchange.now)

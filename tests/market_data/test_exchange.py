@@ -96,6 +96,33 @@ def test_an_outage_is_asked_for_until_two_answers_agree_and_then_never_again(bin
     assert starts(binance) == [0, 0]
 
 
+def test_a_hole_of_the_last_hour_is_asked_for_again_until_it_is_older(binance, tmp_path):
+    """A candle may be shown late: after an hour two answers that agree prove a hole."""
+    rows = {bar: binance.history["5m"][bar] for bar in (1_485, 1_495)}
+    lose(binance, 1_485, 1_486)
+    lose(binance, 1_495, 1_496)
+    for _ in range(2):
+        fetched = fetch(binance, tmp_path)
+        assert fetched.warnings == ()
+        bars = np.setdiff1d(grid(0, 1_500), [row[0] for row in rows.values()])
+        np.testing.assert_array_equal(fetched.raw.timestamp, bars)
+    binance.history["5m"] = sorted([*binance.history["5m"], *rows.values()])
+    fetched = fetch(binance, tmp_path)
+    assert rows[1_485][0] not in fetched.raw.timestamp
+    assert fetched.raw.close[-5] == rows[1_495][4]
+
+
+def test_a_hole_that_was_new_is_the_exchanges_own_an_hour_later(binance, tmp_path):
+    lose(binance, 1_495, 1_496)
+    fetch(binance, tmp_path, until=START + 1_500 * STEP)
+    binance.now += 12 * STEP
+    binance.requests.clear()
+    for _ in range(2):
+        fetched = fetch(binance, tmp_path, until=START + 1_500 * STEP)
+        assert (fetched.warnings, starts(binance)) == ((), [1_494, 1_494])
+        assert fetched.answered == ((START, START + 1_500 * STEP),)
+
+
 def test_history_that_begins_later_is_reported_every_time_but_settled_once(binance, tmp_path):
     lose(binance, 0, 400)
     for _ in range(2):

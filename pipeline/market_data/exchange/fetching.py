@@ -16,6 +16,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
+
 from gpu_engine import DAY_MS, Float
 from pipeline.config import EARLIEST_MS
 from pipeline.errors import Note, UnreachableError, UserError
@@ -30,7 +32,7 @@ from pipeline.market_data.exchange.month_archives import (
 )
 from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session
 from pipeline.market_data.exchange.trade_pages import trade_pages
-from pipeline.market_data.raw import RawCandles, Span, clipped
+from pipeline.market_data.raw import RawCandles, Span, clipped, united
 from pipeline.market_data.store.store import Page, StoredCandles, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
@@ -61,7 +63,7 @@ def candle_pages(connection: Connection, span: Span, step_ms: int, now: int) -> 
     A page answers for the time from its start to the end of its last candle. What follows the last
     candle is not answered. Nor is what lies before the first candle of a page with the exchange's
     newest one: the exchange may have had nothing, or serve its newest candles whatever it is asked
-    (Kraken). Both will be asked for again.
+    (Kraken). Both will be asked for again, as is a hole that ended just now (`settled`).
 
     Parameters
     ----------
@@ -85,8 +87,20 @@ def candle_pages(connection: Connection, span: Span, step_ms: int, now: int) -> 
         first = int(rows[0, 0]) if newest else start
         answered = min(int(rows[-1, 0]) + step_ms, end)
         if first < answered:
-            yield rows[rows[:, 0] < end], (first, answered)
+            yield from settled(rows[rows[:, 0] < end], (first, answered), step_ms, now)
         start = answered if first < answered else end
+
+
+def settled(rows: Float, span: Span, step_ms: int, now: int) -> Iterator[Page]:
+    """Split an answer where a bar that ended within `CLOCK_ERROR_MS` has no candle.
+
+    An exchange may show a candle a moment later than the next one, so such a bar is not answered.
+    """
+    times = rows[:, 0].astype(np.int64)
+    young = max((now - CLOCK_ERROR_MS) // step_ms * step_ms, span[0])
+    bars = [(time, time + step_ms) for time in times[times >= young].tolist()]
+    for part in united([(span[0], min(young, span[1])), *bars]):
+        yield rows[(times >= part[0]) & (times < part[1])], part
 
 
 def _after_void(span: Span, connection: Connection, step_ms: int, now: int) -> int | None:
@@ -246,7 +260,7 @@ def fetch_ccxt(
     method = FROM_TRADES if (exchange, kraken) == ("kraken", "trades") else AS_CANDLES
     note = on_note or (lambda _: None)
     with locked(path, on_note, stop) as writable:
-        stored = load(path, writable)
+        stored, now = load(path, writable), _now_ms()
         for damage in stored.notes:  # before the exchange is asked, which may not answer
             note(damage)
         if stored.missing(start, end):
@@ -260,7 +274,6 @@ def fetch_ccxt(
                 client, symbol, timeframe, backoff, note, stop=stop, network=network
             )
             archive = _archive(request, connection)
-            now = _now_ms()
             try:
                 if not alone:
                     facts = connection.check_market(timeframe_needed=method is AS_CANDLES)
@@ -284,7 +297,7 @@ def fetch_ccxt(
         raise UserError(
             f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}. {ahead}"
         )
-    shortfalls = [*_shortfalls(raw, stored, (start, end), step, market, way_out)]
+    shortfalls = [*_shortfalls(raw, stored, (start, end), now, step, market, way_out)]
     if alone and stored.missing(start, end):
         shortfalls.append(f"{market}: {way_out}")
     return FetchedCandles(raw, tuple(shortfalls), clipped(stored.answered, (start, end)))
@@ -325,7 +338,13 @@ def _now_ms() -> int:
 
 
 def _shortfalls(
-    raw: RawCandles, stored: StoredCandles, span: Span, step: int, market: str, way_out: str
+    raw: RawCandles,
+    stored: StoredCandles,
+    span: Span,
+    now: int,
+    step: int,
+    market: str,
+    way_out: str,
 ) -> Iterator[str]:
     """Say which parts of the span the exchange did not serve."""
     first, last = int(raw.timestamp[0]), int(raw.timestamp[-1])
@@ -338,7 +357,7 @@ def _shortfalls(
             + f"the exchange serves nothing before {utc(first)}: {len(raw)} candles,"
             f" {days:.1f} days." + ("" if is_all else f" {way_out}")
         )
-    for start, end in stored.missing(first, last):
+    for start, end in stored.missing(first, min(last, now - CLOCK_ERROR_MS)):
         yield (
             f"{market}: the exchange no longer serves the candles from {utc(start)} to"
             f" {utc(end)}. {way_out}"

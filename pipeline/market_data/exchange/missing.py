@@ -135,13 +135,18 @@ class Missing:
                 self._tell((end - start) // self._step)
 
     def _fetch_pages(self) -> None:
-        for part in self.stored.missing(*self.span):
-            for page in self.method.pages(self.connection, part, self._step, self.now):
-                self._unsaved.append(page)
+        for first, after in self.stored.missing(*self.span):
+            before, times = first - self._step, self.stored.rows.timestamp
+            # An answer that begins with the candle before a hole shows that it is one.
+            inside = self.method.windowed and np.isin((before, after), times).all()
+            part = (before if inside else first, after)
+            for rows, (start, end) in self.method.pages(
+                self.connection, part, self._step, self.now
+            ):
+                self._unsaved.append((rows[rows[:, 0] >= first], (max(start, first), end)))
                 if len(self._unsaved) == self.method.pages_per_save:
                     self._save()
-                start, end = page[1]
-                self._tell((end - start) // self._step)
+                self._tell((end - max(start, first)) // self._step)
 
     def _save(self) -> None:
         if self._unsaved:
