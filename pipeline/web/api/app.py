@@ -10,13 +10,13 @@ from fastapi import FastAPI, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from pipeline.web.api import candles, comparison, configurations, records, signals, sweeps, training
+from pipeline.web.api import candles, configurations, signals, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Departures, Guard, HeadOfGet, Places, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle, rules
 from pipeline.web.api.reference import rendered
-from pipeline.web.api.signal_stream import SignalStream
+from pipeline.web.api.signals import SignalStream
 from pipeline.web.service.health import Health
 from pipeline.web.service.service import Service
 
@@ -85,10 +85,10 @@ def create_app(
     for section in (
         training.router(service, events, starts, estimates, place),
         configurations.router(service),
-        records.router(service),
-        comparison.router(service),
+        configurations.table_router(service),
+        configurations.comparison_router(service),
         signals.router(service, stream, place),
-        sweeps.router(service),
+        training.sweep_router(service),
         candles.router(service, RateLimit(starts_a_minute)),
     ):
         app.routes.extend(section.routes)  # to include a router would build each route twice

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
+from starlette.responses import StreamingResponse
 
 from pipeline.results.jobs import Jobs
 from pipeline.results.records import JobEvent
@@ -32,6 +33,15 @@ HEARTBEAT = b": still here\n\n"
 _JSON = TypeAdapter(JobEvent)
 
 ENDED = ("completed", "failed", "cancelled")
+
+
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; each is a `Message`."""
+
+    media_type = "text/event-stream"
 
 
 class Message(NamedTuple):

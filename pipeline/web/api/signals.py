@@ -1,20 +1,149 @@
-"""Route ``/api/signals``: what each active configuration holds and does at the next open."""
+"""Route ``/api/signals``: what each active configuration holds and does at the next open.
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+Any number of readers is told of new signals from one look at the database. While anybody waits or
+listens, one poller asks for the version of the signals every 50 ms, and reads them when it has
+changed. A reader gets the newest state and never a queue of old ones: one that does not keep up
+hears of less, and of nothing wrong. So an event's id is the tag of the whole state after it. A
+reader that comes back with the tag of what is true hears nothing; any other hears everything.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.results.signal_models import Signal
-from pipeline.web.api.etags import tags_of
+from pipeline.web.api.events import HEARTBEAT, HEARTBEAT_EVERY, UNBUFFERED, EventStream, Poller
 from pipeline.web.api.problems import described, section
-from pipeline.web.api.signal_stream import SignalStream
-from pipeline.web.api.training import UNBUFFERED, EventStream
+from pipeline.web.api.tables import tags_of
 from pipeline.web.service.answers import SignalPage
 from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId, shaped
 from pipeline.web.service.service import Service
+from pipeline.web.service.signals import Board, Signals, changes
+
+#: Seconds between two looks at the database.
+POLL_EVERY = 0.05
+
+
+class SignalStream(Poller):
+    """Hands boards to readers."""
+
+    def __init__(self, signals: Signals) -> None:
+        super().__init__()
+        self._signals = signals
+        self._board: Board | None = None
+        self._readers = 0
+        self._wanted = asyncio.Event()
+        self._changed: asyncio.Future[None] | None = None
+        #: Readers that need a board of a look that begins after they came.
+        self._new: list[asyncio.Future[Board]] = []
+
+    def close(self) -> None:
+        """Let all readers go: the server is going down."""
+        self._closed = True
+        self._wake()
+
+    async def wait(self, ids: Sequence[str], known: Set[str], seconds: float) -> Board:
+        """Return the board of some ids (none: all) once its tag is not among ``known``.
+
+        After so many seconds, or when the server goes down, whatever it is.
+        """
+        end = asyncio.get_running_loop().time() + seconds
+        with self._reading():
+            board = await self._look()
+            while (mine := board.of(ids)).tag in known and not self._closed:
+                left = end - asyncio.get_running_loop().time()
+                if left <= 0 or not await self._change(board, left):
+                    break
+                board = self._board or board
+            return mine
+
+    async def follow(self, ids: Sequence[str], last: str) -> AsyncIterator[bytes]:
+        """Yield events of some ids (none: all) until the reader leaves or the server ends.
+
+        ``last`` is the id of the last event that the reader has.
+        """
+        with self._reading():
+            board = await self._look()
+            mine = board.of(ids)
+            yield HEARTBEAT if mine.tag == last else _messages(None, mine)
+            while not self._closed:
+                if not await self._change(board, HEARTBEAT_EVERY):
+                    yield HEARTBEAT
+                    continue
+                board, before = self._board or board, mine
+                mine = board.of(ids)
+                yield HEARTBEAT if mine.tag == before.tag else _messages(before, mine)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._readers += 1
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                self._wanted.clear()
+
+    async def _look(self) -> Board:
+        """Return what a look that begins now finds.
+
+        Never what one found that began before: it could be older than what the reader knows.
+        """
+        new: asyncio.Future[Board] = asyncio.get_running_loop().create_future()
+        self._new.append(new)
+        return await new
+
+    async def _change(self, board: Board, seconds: float) -> bool:
+        """Wait until there is another board; whether there is one."""
+        if self._board is not board or self._closed:
+            return not self._closed
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._changed], timeout=seconds)
+        return self._board is not board and not self._closed
+
+    async def _poll(self) -> None:
+        while True:
+            await self._wanted.wait()
+            new, self._new = self._new, []
+            try:
+                newer = await asyncio.to_thread(self._signals.newer, self._board)
+            except Exception as error:  # a database that is away for a moment ends no stream
+                self._say(f"Signals cannot be read: {str(error).partition(chr(10))[0]}")
+                _answer(new, error)
+            else:
+                self._said = None
+                if newer is not None:
+                    self._board = newer
+                    self._wake()
+                _answer(new, self._board)
+            await asyncio.sleep(POLL_EVERY)
+
+    def _wake(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+
+def _answer(waiting: list[asyncio.Future[Board]], answer: Board | Exception | None) -> None:
+    for one in waiting:
+        if one.done():  # its reader has left
+            continue
+        if isinstance(answer, Exception):
+            one.set_exception(answer)
+        elif answer is not None:
+            one.set_result(answer)
+
+
+def _messages(before: Board | None, after: Board) -> bytes:
+    """Write what changed; the id stands at the last event, after which all of it is known."""
+    *first, last = [f"event: {kind}\ndata: {data}\n" for kind, data in changes(before, after)]
+    return "\n".join([*first, f"id: {after.tag}\n{last}", ""]).encode()
+
 
 #: Signals of a page: more than anybody follows, so that nobody misses one who asks for no page.
 MOST_SIGNALS = 10_000

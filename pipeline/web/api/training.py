@@ -1,33 +1,35 @@
-"""Route ``/api/training``: estimates, starts, jobs and their events."""
+"""Routes ``/api/training`` and ``/api/sweeps``: estimates, starts, jobs and their events."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
+from pipeline.report.lists import markets_table
+from pipeline.report.rows import MarketRow
 from pipeline.results.records import Status
-from pipeline.web.api.events import Events
+from pipeline.web.api.events import UNBUFFERED, Events, EventStream
 from pipeline.web.api.guard import RateLimit
 from pipeline.web.api.problems import described, section
-from pipeline.web.service import composing
-from pipeline.web.service.answers import Choices, JobPage, JobResults, JobView, StrategyChoice
-from pipeline.web.service.requests import JobId as JobIdText
-from pipeline.web.service.requests import StrategyWord, TrainingRequest
+from pipeline.web.api.tables import TableQuery, described_table
+from pipeline.web.service import composing, requests
+from pipeline.web.service.answers import (
+    Choices,
+    JobPage,
+    JobResults,
+    JobView,
+    Page,
+    StrategyChoice,
+    SweepPage,
+    SweepReport,
+)
 from pipeline.web.service.service import Service
 from pipeline.web.service.starts import EstimateAnswer, Started
 
-JobId = Annotated[JobIdText, Path(description="32 hexadecimal digits.")]
+JobId = Annotated[requests.JobId, Path(description="32 hexadecimal digits.")]
 #: A database's integer holds it.
 EventId = Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**63 - 1)]
-
-UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-
-
-class EventStream(StreamingResponse):
-    """Server-sent events; each is a `pipeline.web.api.events.Message`."""
-
-    media_type = "text/event-stream"
 
 
 def router(
@@ -50,7 +52,7 @@ def router(
         return composing.choices()
 
     @routes.get("/choices/{strategy}", responses=described(404))
-    def strategy(strategy: StrategyWord) -> StrategyChoice:
+    def strategy(strategy: requests.StrategyWord) -> StrategyChoice:
         """Show the parameters of one strategy: unit, meaning, grid and range of each."""
         return composing.strategy_choice(strategy)
 
@@ -60,14 +62,14 @@ def router(
         dependencies=[Depends(starts.check)],
         responses=described(409, 413, 429, 503),
     )
-    def start(request: TrainingRequest) -> Started:
+    def start(request: requests.TrainingRequest) -> Started:
         """Put a job for every market into the queue, all or none; several are one sweep."""
         return service.start_training(request)
 
     @routes.post(
         "/estimate", dependencies=[Depends(estimates.check)], responses=described(413, 429)
     )
-    def estimate(request: TrainingRequest) -> EstimateAnswer:
+    def estimate(request: requests.TrainingRequest) -> EstimateAnswer:
         """Say what a start would take, from rates measured on this machine; nothing is stored."""
         return service.estimate(request)
 
@@ -109,5 +111,42 @@ def router(
     def results(job_id: JobId) -> JobResults:
         """Show what a completed job found."""
         return service.results(job_id)
+
+    return routes
+
+
+class MarketPage(Page):
+    """A page of the markets of a sweep, in its order."""
+
+    markets: list[MarketRow]
+
+
+def sweep_router(service: Service) -> APIRouter:
+    """Return the routes of sweeps."""
+    routes = section(service, "/api/sweeps", "sweeps", 401, 422, 503)
+
+    @routes.get("")
+    def sweeps(
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    ) -> SweepPage:
+        """List sweeps, newest first; what was edited is in ``refused`` with the reason."""
+        return service.sweeps(limit, offset)
+
+    @routes.get("/{sweep_id}", responses=described(404, 409))
+    def sweep(sweep_id: JobId) -> SweepReport:
+        """Show a sweep, how far it is, and what became of each of its markets."""
+        return service.sweep_report(sweep_id)
+
+    @routes.get("/{sweep_id}/markets", responses=described(404, 409) | described_table(MarketPage))
+    def markets(sweep_id: JobId, query: Annotated[TableQuery, Depends()]) -> Response:
+        """List its markets as a table: figures out of sample, p, q, and the ids."""
+        table = partial(markets_table, service.swept(sweep_id)[1])
+        return query.answer("markets", f"sweep_{sweep_id}", None, table)
+
+    @routes.post("/{sweep_id}/cancel", responses=described(404, 409))
+    def cancel(sweep_id: JobId) -> SweepReport:
+        """Cancel what waits or runs of a sweep of the queue; what has ended is judged."""
+        return service.cancel_sweep(sweep_id)
 
     return routes

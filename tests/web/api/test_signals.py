@@ -14,7 +14,7 @@ from pipeline.live import standing_now
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.live_models import PaperDay
 from pipeline.validation.sequential import live_band
-from pipeline.web.api.signal_stream import SignalStream
+from pipeline.web.api.signals import SignalStream
 from pipeline.web.service import signals as service_signals
 from pipeline.web.service.paper import PaperBand
 from support.serving import listening

@@ -26,7 +26,7 @@ from pipeline.results.artifacts import (
     read_artifacts,
 )
 from pipeline.web.api.app import create_app
-from pipeline.web.api.records import BestPage, EquityPage, TradePage, TrialPage, WindowPage
+from pipeline.web.api.configurations import BestPage, EquityPage, TradePage, TrialPage, WindowPage
 from pipeline.web.service.stored_tables import StoredTables
 from support.parameters import STOP
 from support.runs import SMALL_SHAPE, SMALL_SIZE

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipeline.web.api.app import create_app
-from pipeline.web.api.records import BestPage, TrialPage
+from pipeline.web.api.configurations import BestPage, TrialPage
 from support.parameters import DEPTH, SPREAD, STOP
 from support.runs import QUICK, SMALL_GRID, run_here
 from support.serving import service_over
