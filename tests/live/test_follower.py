@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import milliseconds, moment
-from pipeline.live.agreement import differences
+from pipeline.live.closing import differences
 from pipeline.live.feed import FeedKey, Revision
 from pipeline.live.follower import Follower
 from pipeline.market_data.grid import make_regular

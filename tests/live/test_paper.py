@@ -10,7 +10,7 @@ import pytest
 from gpu_engine import REASONS, Window
 from pipeline import paper
 from pipeline.config import StorageConfig
-from pipeline.live.agreement import differences
+from pipeline.live.closing import differences
 from pipeline.live.trader import trader_of
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular

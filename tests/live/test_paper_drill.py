@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import StorageConfig
-from pipeline.live.agreement import differences
+from pipeline.live.closing import differences
 from pipeline.live.trader import trader_of
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.grid import make_regular

@@ -22,8 +22,7 @@ from pipeline.report.candles import HOLES, panels, stored_days
 from pipeline.report.theme import Figure
 from pipeline.web.service.candle_answers import CandlePage, StoredCandles
 from pipeline.web.service.charts import ChartCandles
-from pipeline.web.service.fetches import Fetches
-from pipeline.web.service.imports import Imports
+from pipeline.web.service.fetches import Fetches, Imports
 from pipeline.web.service.requests import CandleFilter
 
 #: Markets that a refusal names.

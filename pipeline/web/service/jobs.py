@@ -30,8 +30,8 @@ from pipeline.sweeps.manifest import (
 from pipeline.training import job
 from pipeline.web.service import answers, composing, estimates, tries
 from pipeline.web.service.answers import JobPage, JobView, RefusedRow
+from pipeline.web.service.fetches import UPLOAD_LIMIT
 from pipeline.web.service.health import Queue
-from pipeline.web.service.imports import UPLOAD_LIMIT
 from pipeline.web.service.requests import TrainingRequest
 from pipeline.web.service.starts import EstimateAnswer, Started
 

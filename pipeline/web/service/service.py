@@ -38,9 +38,8 @@ from pipeline.web.service.comparison import ComparisonService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import known, naming
 from pipeline.web.service.paper import PaperLedger
-from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
-from pipeline.web.service.stored_tables import TableService
+from pipeline.web.service.stored_tables import SearchService, TableService
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"

@@ -12,8 +12,7 @@ from pipeline.report.shell import compile_templates
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
 from pipeline.web.studio.memory import return_memory
-from pipeline.web.studio.pages.candle_market import market_page
-from pipeline.web.studio.pages.candles import candles_page
+from pipeline.web.studio.pages.candles import candles_page, market_page
 from pipeline.web.studio.pages.compare import compare_page
 from pipeline.web.studio.pages.configuration import configuration_page
 from pipeline.web.studio.pages.configurations import configurations_page

@@ -16,7 +16,7 @@ from pipeline.errors import NotCandlesError, UserError
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.store.store import EMPTY, candle_path, load, locked, save
 from pipeline.web.api.app import create_app
-from pipeline.web.service import candle_process, imports
+from pipeline.web.service import candle_process, fetches
 from pipeline.web.service.requests import ImportQuery
 from support.loopback import CANDLE_START, candle_series
 from support.serving import service_over, until
@@ -62,7 +62,7 @@ def here(monkeypatch):
             yield from said
             yield {"kind": "end"} | answer
 
-    monkeypatch.setattr(imports, "CandleProcess", Here)
+    monkeypatch.setattr(fetches, "CandleProcess", Here)
 
 
 def csv(rows, header="timestamp,open,high,low,close,volume"):

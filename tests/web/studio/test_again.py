@@ -12,7 +12,7 @@ from pipeline.report.shell import macro
 from pipeline.results.database import open_database
 from pipeline.web.service import composing
 from pipeline.web.service.requests import History, TrainingRequest, WalkForward
-from pipeline.web.studio.pages.candle_market import training_link
+from pipeline.web.studio.pages.candles import training_link
 from pipeline.web.studio.widgets.again import address_of_all
 from pipeline.web.studio.widgets.form import _from_word, _plain, label, written
 from pipeline.web.studio.widgets.mistakes import in_labels, mark

@@ -30,7 +30,7 @@ from pipeline.web.service.requests import (
 )
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import COLOURS, linked
-from pipeline.web.studio.widgets.candle_fetch import market_select
+from pipeline.web.studio.widgets.candle_forms import market_select
 from pipeline.web.studio.widgets.estimate import is_worth_it, taken
 from pipeline.web.studio.widgets.form import (
     Fields,

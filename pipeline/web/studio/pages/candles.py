@@ -1,29 +1,41 @@
-"""List the candles that are stored, and bring others into the store."""
+"""List the candles that are stored, show those of one market, and bring others into the store."""
 
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlencode
 
 from fastapi import Request
 from nicegui import ui
 
+from gpu_engine import DAY_MS
+from pipeline.errors import ConflictError, NotFoundError
+from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_table, in_short
+from pipeline.market_data.store.inventory import StoredMarket, StoredMonth
+from pipeline.market_data.timeframe import timeframe_ms, utc
+from pipeline.report.candle_chart import Units
 from pipeline.validation.wording import market_name, plural
 from pipeline.web.service import composing
 from pipeline.web.service.candle_answers import StoredCandles
 from pipeline.web.service.requests import CandleFilter
 from pipeline.web.service.service import Service
+from pipeline.web.studio import reader
 from pipeline.web.studio.frame import (
     Refresh,
     ask,
+    begin,
     follow_address,
     frame,
     in_labels,
+    refusal,
     region,
     sentence,
     table,
     text,
+    text_table,
+    warning,
 )
-from pipeline.web.studio.widgets.candle_fetch import EVERY, FetchForm
-from pipeline.web.studio.widgets.candle_import import ImportForm
+from pipeline.web.studio.widgets.candle_chart import CandleChart
+from pipeline.web.studio.widgets.candle_forms import EVERY, FetchForm, ImportForm
 
 #: Rows a page.
 SHOWN = 25
@@ -144,3 +156,162 @@ def share(value: float | None) -> str:
 def size(count: int) -> str:
     """``1.2 MB``."""
     return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
+
+
+#: Holes that are named; a store with more counts the others.
+HOLES = 12
+
+_COVERAGE = "Price, volume, coverage, and the time that nobody has asked for"
+_MONTHS = ("month", "candles", "missing", "size", "written (UTC)", "from")
+
+
+async def market_page(service: Service, identity: str) -> None:
+    """Show one market: what its files say at once, then its picture."""
+    with frame(identity, "/candles", notice=service.read_only) as theme:
+        try:
+            market = await ask(service.candles.market, identity)
+        except NotFoundError as error:
+            refusal(error, "", "All candles", "/candles")
+            return
+        choices = await ask(composing.choices)
+        picturing = begin(service.candles.picture, market)
+        _facts(market, {(m.exchange, m.pair, m.timeframe) for m in choices.markets})
+        with ui.element("section") as picture:
+            text("h2", "Coverage (UTC)")
+            loading = sentence("Reading the candles …").props("role=status")
+        with ui.element("section"):
+            text("h2", "Candles")
+            chart = _chart(service, market)
+        with ui.element("section"):
+            text("h2", "Quality")
+            _quality(market.quality, market.measured)
+        _holes(market)
+        _months(market)
+        if not await reader.arrival(picturing):
+            await reader.connected()
+        try:
+            drawn = await picturing
+        except ConflictError as error:
+            loading.set_text(str(error))
+        else:
+            loading.delete()
+            if drawn is not None:
+                with picture:
+                    theme.drawing(drawn, _COVERAGE, "figure panels", "id=coverage")
+        if chart is not None:
+            await reader.soon(partial(chart.show, chart.view))
+
+
+def _facts(market: StoredMarket, named: set[tuple[str, str, str]]) -> None:
+    """Say what is stored, in sentences; ``named`` are the markets that have boxes on the form."""
+    if market.first is not None and market.last is not None:
+        sentence(
+            f"{market.candles:,} candles of {market.timeframe} from {utc(market.first)} to"
+            f" {utc(market.last)}: {share(market.coverage)} of that time."
+        )
+    sentence(
+        f"{plural(market.missing, 'bar')} missing: their source has none."
+        f" {plural(market.unasked, 'bar')} not asked: a fetch asks for them."
+        f" {size(market.bytes)} on disk, from {', '.join(market.sources) or 'nobody'}."
+    )
+    if market.funding is not None:
+        first, last = utc(market.funding.first)[:10], utc(market.funding.last)[:10]
+        sentence(f"{market.funding.payments:,} funding payments from {first} to {last}.")
+    for name in market.damaged:
+        warning(f"{name} is damaged: it is not used. A fetch of this market replaces it.")
+    parts = market.id.replace(":", "/", 1).rsplit(":", 1)
+    with ui.element("div").classes("line"):
+        ui.link("All candles", "/candles")
+        if training := training_link(market, named):
+            ui.link(*training)
+        for form in ("csv", "parquet"):
+            address = f"/api/candles/{'/'.join(parts)}?format={form}"
+            ui.link(f"Download as {form.upper() if form == 'csv' else 'Parquet'}", address)
+
+
+def training_link(market: StoredMarket, named: set[tuple[str, str, str]]) -> tuple[str, str] | None:
+    """Return text and address of the form for the longest time of whole days without a hole.
+
+    None where there is no such day. The text says the first and the last of the days.
+
+    Parameters
+    ----------
+    named : set of (str, str, str)
+        Exchange, pair and timeframe of the markets of `conf/market`, which have boxes to tick.
+    """
+    if market.first is None or market.last is None:
+        return None
+    edges = [market.first, *(edge for hole in market.holes for edge in hole)]
+    edges.append(market.last + timeframe_ms(market.timeframe))
+    since, until = max(
+        (
+            (-(-start // DAY_MS), end // DAY_MS)
+            for start, end in zip(edges[::2], edges[1::2], strict=True)
+        ),
+        key=lambda days: (days[1] - days[0], days[0]),
+    )
+    if since >= until:
+        return None
+    key = (market.exchange, market.pair, market.timeframe)
+    words = {"more": market.id}
+    if key in named:
+        words = dict(zip(("exchange", "pair", "timeframe"), key, strict=True))
+    first, last, end = (utc(day * DAY_MS)[:10] for day in (since, until - 1, until))
+    part = ", the longest part without a hole" if market.holes else ""
+    address = f"/?{urlencode(words | {'since': first, 'until': end}, safe=',/:')}"
+    return f"Train on {first} to {last}{part}", address
+
+
+def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
+    """Add the candles themselves; None where there are none."""
+    if market.first is None or market.last is None:
+        sentence("There are none.")
+        return None
+    step = timeframe_ms(market.timeframe)
+    return CandleChart(
+        f"Candles of {market.id}",
+        (market.first, market.last + step),
+        step,
+        Units.of(market.pair),
+        partial(service.candles.chart, market),
+    )
+
+
+def _quality(report: QualityReport | None, measured: str | None) -> None:
+    if report is None:
+        sentence("There are fewer than two candles, so there is nothing to measure.")
+        return
+    when = "" if measured is None else f", measured {measured[:16].replace('T', ' ')} UTC"
+    short = in_labels(in_short(report, QualityLimits(), most=13))
+    said = "within the limits of a training" if short == "ok" else f"a training refuses: {short}"
+    sentence(f"Quality: {said}{when}. Only a training holds it against other exchanges, too.")
+    _, columns, rows = as_table(report)
+    with region("Quality"):
+        text_table("Held against the default limits of a training", columns, rows)
+
+
+def _holes(market: StoredMarket) -> None:
+    if not market.holes:
+        return
+    with ui.element("section"):
+        text("h2", "Holes")
+        sentence("Nobody has asked for the candles of these times:")
+        with ui.element("ul"):
+            for start, end in market.holes[:HOLES]:
+                text("li", f"{utc(start)} to {utc(end)}")
+        if len(market.holes) > HOLES:
+            sentence(f"and {len(market.holes) - HOLES:,} more.")
+
+
+def _months(market: StoredMarket) -> None:
+    with ui.element("section"):
+        text("h2", "Months")
+        with ui.element("details"):
+            text("summary", f"{plural(len(market.months), 'file')}, one a month")
+            with region("Months"):
+                text_table("Oldest first", _MONTHS, map(_month, market.months))
+
+
+def _month(month: StoredMonth) -> tuple[str, ...]:
+    counts = f"{month.candles:,}", f"{month.missing:,}", size(month.bytes)
+    return month.name, *counts, month.written[:16].replace("T", " "), ", ".join(month.sources)

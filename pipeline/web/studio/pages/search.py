@@ -8,8 +8,8 @@ from pipeline.report.best import best_markup, days_sentences
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates
 from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.requests import ConfigurationId
-from pipeline.web.service.searched import SearchView
 from pipeline.web.service.service import Service
+from pipeline.web.service.stored_tables import SearchView
 from pipeline.web.studio.frame import (
     ask,
     begin,
