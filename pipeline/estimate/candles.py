@@ -1,7 +1,8 @@
-"""The candles that an estimate looks at: those at hand, and nothing is fetched or written."""
+"""Tell which candles are at hand, and which a run would fetch; nothing is fetched or written."""
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -9,15 +10,16 @@ from typing import Literal
 import numpy as np
 
 from gpu_engine import DAY_MS, Candles
-from pipeline.config import ALL, CcxtData, FileData, SyntheticData, TrainConfig
+from pipeline.config import ALL, CcxtData, FileData, SyntheticData, TrainConfig, moment
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, in_short
-from pipeline.market_data.raw import RawCandles, Span
+from pipeline.market_data.raw import RawCandles, Span, clipped, uncovered
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.sources import GENERATORS, compare_exchanges, file_candles, within_history
+from pipeline.market_data.store.inventory import stored_market
 from pipeline.market_data.store.month import empty_beginning
-from pipeline.market_data.store.store import candle_path, read_without_lock
+from pipeline.market_data.store.store import candle_path, month_files, read_without_lock
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.windows import whole_days
 
@@ -156,4 +158,53 @@ def _too_little(config: TrainConfig, complaint: str) -> str:
     return (
         f"{config.market.id}: {exchange.name} serves its newest {exchange.history_candles} candles"
         f" of {timeframe}, and the store has too few older ones. {complaint} {way_out}"
+    )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is stored of a market's candles, and what is not of the days that are asked for.
+
+    Attributes
+    ----------
+    first, last : datetime or None
+        First candle, and the end of the last one; None where nothing is stored.
+    missing : tuple of (datetime, datetime)
+        Half-open spans of the asked days for which no exchange was asked: a run fetches them.
+    bars : int
+        Candles that these spans have.
+    """
+
+    first: datetime | None
+    last: datetime | None
+    missing: tuple[tuple[datetime, datetime], ...]
+    bars: int
+
+
+def coverage(config: TrainConfig) -> Coverage | None:
+    """Look at the store for what a configuration asks; None where nothing would be fetched.
+
+    Nothing is fetched of candles that are invented or come from a file.
+    """
+    data = config.data
+    if not isinstance(data, CcxtData):
+        return None
+    folder = folder_of(config, data)
+    step = timeframe_ms(data.resample_from or config.market.timeframe)
+    answered: list[Span] = []
+    first = last = None
+    if month_files(folder):
+        market = stored_market(folder)
+        first, last = market.first, market.last
+        if first is not None and last is not None:
+            last += step
+            answered = uncovered((first, last), market.holes)
+    asked = span_of(data)
+    missing = uncovered(asked, clipped(answered, asked))
+    whole = [(start, end) for start, end in missing if end - start >= step]
+    return Coverage(
+        None if first is None else moment(first),
+        None if last is None else moment(last),
+        tuple((moment(start), moment(end)) for start, end in whole),
+        sum(end - start for start, end in whole) // step,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.estimate.coverage import coverage
+from pipeline.estimate.candles import coverage
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.probe import Speed, measure_speed
 from pipeline.executors.share import cores

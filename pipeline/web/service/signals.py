@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from pipeline.errors import ConflictError
-from pipeline.live.standing_now import signal_now
+from pipeline.live.signal import signal_now
 from pipeline.results.database import Repository
 from pipeline.results.records import utc_now
 from pipeline.results.signal_models import Signal

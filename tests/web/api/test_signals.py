@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from pipeline.live import standing_now
+from pipeline.live.signal import START
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.live_models import PaperDay
 from pipeline.validation.sequential import live_band
@@ -88,7 +88,7 @@ def test_a_signal_is_stale_once_the_next_candle_is_late(client, active, say, mon
         assert (signal["refusal"] is not None) is stale
         assert signal["size"] == (0.0 if stale else 1.0)
     assert signal["refusal"].startswith("stale: the newest candle that was followed closed ")
-    assert signal["refusal"].endswith(standing_now.START)
+    assert signal["refusal"].endswith(START)
     assert signal["candle"]["close"] == 100.0
     tag = client.get(SIGNALS).headers["etag"]
     monkeypatch.setattr(service_signals, "utc_now", lambda: closed + timedelta(days=3))
