@@ -8,7 +8,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
@@ -17,6 +16,7 @@ from markupsafe import Markup, escape
 from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConflictError, UserError
 from pipeline.report.echart import is_known, option
@@ -25,6 +25,7 @@ from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
+from pipeline.web.service.requests import ConfigurationId, JobId
 from pipeline.web.studio import reader
 from pipeline.web.studio.widgets.mistakes import in_labels as in_labels  # pages take it here
 
@@ -37,6 +38,12 @@ _PAGES = (
     ("Sweeps", "/sweeps"),
 )
 
+#: What an address names of each kind.
+_IDS: dict[str, TypeAdapter[str]] = {
+    "configuration": TypeAdapter(ConfigurationId),
+    "job": TypeAdapter(JobId),
+    "sweep": TypeAdapter(JobId),
+}
 
 #: Quasar's own green and light blue are too bright for the white words of a message.
 COLOURS = {"primary": "#1f5fae", "positive": "#17704f", "info": "#1f5fae"}
@@ -121,10 +128,18 @@ def inside(selector: str) -> ui.teleport:
     return teleport
 
 
+def identity(kind: str, word: str) -> str:
+    """Return the id that an address names; `UserError` where none of this kind looks so."""
+    try:
+        return _IDS[kind].validate_python(word)
+    except ValidationError:
+        raise UserError(f"That is no id of a {kind}.") from None
+
+
 def refusal(
-    error: Exception, no_id: str, back: str, path: str, status: int | None = None, what: str = ""
+    error: UserError, back: str, path: str, status: int | None = None, what: str = ""
 ) -> bool:
-    """Say what is not at this address, with a way back; ``no_id`` says it of what is no id.
+    """Say what is not at this address, with a way back.
 
     What is stored and is not what was stored is no fault of the address: the status is 200, and the
     answer True. A heading says which of both it is of ``what``.
@@ -133,7 +148,7 @@ def refusal(
     if what:
         text("h1", f"A {what} that cannot be read" if stored else f"No such {what}")
     ui.status_code(status or (200 if stored else 404))
-    warning(str(error) if isinstance(error, UserError) else no_id)
+    warning(str(error))
     ui.link(back, path)
     return stored
 
@@ -276,7 +291,6 @@ class Theme:
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
-Row = TypeVar("Row")
 
 
 async def ask(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
@@ -326,73 +340,11 @@ def region(label: str) -> ui.element:
     return place.props(f'tabindex=0 role=region aria-label="{label}"')
 
 
-@dataclass(frozen=True)
-class Sorting:
-    """How the rows of a table are sorted, and what sorts them anew.
-
-    ``keys`` are the words of the columns that can be sorted by, by their head; ``by`` is one of
-    these words. ``sort`` is called with a word, and whether the largest is to come first.
-    """
-
-    keys: Mapping[str, str]
-    by: str
-    descending: bool
-    sort: Callable[[str, bool], Any]
-
-
-def table(
-    caption: str,
-    columns: Sequence[str],
-    rows: Iterable[Row],
-    fill: Callable[[Row], None],
-    style: str = "cards",
-    sorting: Sorting | None = None,
-) -> None:
-    """Add a table.
-
-    Parameters
-    ----------
-    fill : callable
-        Adds a row's cells: one a column, the first its heading.
-    style : str
-        ``cards``: on a phone every row is a card. Empty: it scrolls there.
-    sorting : Sorting or None
-        Where given, the heads that it names are buttons that sort by them.
-    """
-    with ui.element("table").classes(style):
-        text("caption", caption)
-        with ui.element("thead"), ui.element("tr"):
-            for column in columns:
-                _head(column, sorting)
-        with ui.element("tbody"):
-            for row in rows:
-                with ui.element("tr") as line:
-                    fill(row)
-                for cell, column in zip(line, columns, strict=True):
-                    cell.props(f'data-label="{column}"')
-
-
 def text_table(
     caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], style: str = "cards"
 ) -> ui.html:
     """Add a table of words: one element, where `table` takes a millisecond for every few cells."""
     return part("macros.jinja", "words", caption, columns, list(rows), style)
-
-
-def _head(column: str, sorting: Sorting | None) -> None:
-    """Add the head of a column: a button where it can be sorted by, larger first at first."""
-    if sorting is None or column not in sorting.keys:
-        text("th", column).props("scope=col")
-        return
-    word = sorting.keys[column]
-    here = word == sorting.by
-    arrow = (" ▼" if sorting.descending else " ▲") if here else ""
-    with text("th", "").props("scope=col") as head:
-        if here:
-            head.props(f"aria-sort={'descending' if sorting.descending else 'ascending'}")
-        button = text("button", f"{column}{arrow}", "sorts").props("type=button")
-        button.props(f'title="Sort by {column}"')
-        button.on("click", lambda: sorting.sort(word, not (here and sorting.descending)))
 
 
 class Refresh(ABC):

@@ -153,7 +153,7 @@ def test_the_theme_is_remembered(watched):
     [
         ("/configurations/..%5C..%5Cetc", "That is no id of a configuration."),
         (f"/configurations/LIQUIDITY_SWEEP_V3_20230101_000000_{'f' * 6}", "has the id"),
-        ("/sweeps/nothing", "This is no sweep's id."),
+        ("/sweeps/nothing", "That is no id of a sweep."),
         ("/nowhere", "Nothing is at this address."),
     ],
 )

@@ -29,13 +29,13 @@ from pipeline.web.studio.frame import (
     refusal,
     region,
     sentence,
-    table,
     text,
     text_table,
     warning,
 )
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 from pipeline.web.studio.widgets.candle_forms import EVERY, FetchForm, ImportForm
+from pipeline.web.studio.widgets.table import table
 
 #: Rows a page.
 SHOWN = 25
@@ -171,7 +171,7 @@ async def market_page(service: Service, identity: str) -> None:
         try:
             market = await ask(service.candles.market, identity)
         except NotFoundError as error:
-            refusal(error, "", "All candles", "/candles")
+            refusal(error, "All candles", "/candles")
             return
         choices = await ask(composing.choices)
         picturing = begin(service.candles.picture, market)

@@ -19,10 +19,10 @@ from pipeline.web.studio.frame import (
     region,
     sentence,
     synthetic,
-    table,
     text,
     warning,
 )
+from pipeline.web.studio.widgets.table import table
 
 _CURVES = "Net profit, net of all costs, marked to market every day. Every curve begins at zero."
 
@@ -36,7 +36,7 @@ async def compare_page(service: Service, request: Request) -> None:
         except UserError as error:
             known = {NotFoundError: 404, ConflictError: 409}
             status = known.get(type(error), 422)
-            refusal(error, "", "Choose configurations: tick two to six", _choice(ids), status)
+            refusal(error, "Choose configurations: tick two to six", _choice(ids), status)
             return
         for one, reason in comparison.refused.items():
             warning(f"{one} is left out: {reason}.")

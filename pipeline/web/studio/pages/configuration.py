@@ -5,12 +5,10 @@ from dataclasses import replace
 
 from markupsafe import Markup
 from nicegui import context, ui
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConflictError, UserError
 from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
-from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio import reader
 from pipeline.web.studio.frame import (
@@ -19,6 +17,7 @@ from pipeline.web.studio.frame import (
     attempt,
     begin,
     frame,
+    identity,
     in_labels,
     markup,
     refusal,
@@ -28,7 +27,6 @@ from pipeline.web.studio.frame import (
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
 
-_ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
 _SEEN = "document.querySelector('.early')?.remove()"
 #: Has the browser fetch the library of charts with the page, and run it while it waits for them.
@@ -40,8 +38,8 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
     """Show what the database says of a configuration, then what its artifacts say."""
     with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
-            sight = await ask(service.sight, _ID.validate_python(configuration_id))
-        except (UserError, ValidationError) as error:
+            sight = await ask(service.sight, identity("configuration", configuration_id))
+        except UserError as error:
             _refuse(service, configuration_id, error)
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))
@@ -83,11 +81,11 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             ui.navigate.reload()
 
 
-def _refuse(service: Service, identity: str, error: Exception) -> None:
+def _refuse(service: Service, configuration_id: str, error: UserError) -> None:
     back = "All configurations", "/configurations"
-    if refusal(error, "That is no id of a configuration.", *back, what="configuration"):
+    if refusal(error, *back, what="configuration"):
         # It is there all the same, and can be switched off.
-        Activation(service, identity, lambda: asyncio.sleep(0), active=True)
+        Activation(service, configuration_id, lambda: asyncio.sleep(0), active=True)
 
 
 class ConfigurationPage:

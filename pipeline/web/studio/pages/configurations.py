@@ -17,7 +17,6 @@ from pipeline.web.service.answers import Choices
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
-    Sorting,
     ask,
     beats_luck,
     follow_address,
@@ -25,9 +24,9 @@ from pipeline.web.studio.frame import (
     region,
     sentence,
     stage_badge,
-    table,
     text,
 )
+from pipeline.web.studio.widgets.table import Sorting, table
 
 #: Rows a page, and rows that the table of the API gives as JSON at most.
 SHOWN, MOST_ROWS = 25, 10_000

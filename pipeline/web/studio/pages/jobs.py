@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nicegui import ui
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config import Market
 from pipeline.errors import UserError
@@ -13,13 +12,13 @@ from pipeline.validation.wording import duration, marked, state
 from pipeline.web.service import composing
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.batches import BatchView, stage_progress
-from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Refresh,
     ask,
     attempt,
     frame,
+    identity,
     in_labels,
     refusal,
     region,
@@ -35,8 +34,6 @@ EVERY, HEALTH_EVERY, SHOWN = 0.5, 5.0, 25
 #: Markets of a sweep that a row names.
 _NAMED = 3
 _COLUMNS = ("what", "status", "how far", "settings", "candles (UTC)", "seed", "asked for, UTC", "")
-
-_ID: TypeAdapter[str] = TypeAdapter(JobId)
 
 
 def health(service: Service) -> None:
@@ -65,10 +62,10 @@ async def job_page(service: Service, job_id: str) -> None:
     """Show one job, kept up to date, and the way to ask for it again."""
     with frame("Job", "/jobs", notice=service.read_only):
         try:
-            job = await ask(service.job, _ID.validate_python(job_id))
+            job = await ask(service.job, identity("job", job_id))
             row = await ask(service.repository.jobs.read, job_id)
-        except (UserError, ValidationError) as error:
-            refusal(error, "This is no job's id.", "All jobs", "/jobs")
+        except UserError as error:
+            refusal(error, "All jobs", "/jobs")
             return
         markets = (await ask(composing.choices)).markets
         with ui.element("ul").classes("jobs"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from nicegui import ui
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.report.best import best_markup, days_sentences
@@ -28,7 +27,6 @@ from pipeline.report.search_figures import (
     relief,
 )
 from pipeline.validation.wording import marked, market_name, setting
-from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.service.stored_tables import SearchView
 from pipeline.web.studio.frame import (
@@ -36,6 +34,7 @@ from pipeline.web.studio.frame import (
     ask,
     begin,
     frame,
+    identity,
     markup,
     part,
     refusal,
@@ -47,17 +46,16 @@ from pipeline.web.studio.frame import (
 )
 from pipeline.web.studio.reader import connected
 
-_ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
-
 
 async def search_page(service: Service, configuration_id: str) -> None:
     """Show what a search found besides the stored configuration."""
     with frame("Search", "/configurations", headed=False) as theme:
         try:
-            configuration = await ask(service.configuration, _ID.validate_python(configuration_id))
-        except (UserError, ValidationError) as error:
-            back = "All configurations", "/configurations"
-            refusal(error, "That is no id of a configuration.", *back, what="configuration")
+            configuration = await ask(
+                service.configuration, identity("configuration", configuration_id)
+            )
+        except UserError as error:
+            refusal(error, "All configurations", "/configurations", what="configuration")
             return
         name = marked(f"Search of {configuration.id}", configuration.synthetic)
         ui.page_title(f"{name} · Strategy Studio")

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from nicegui import ui
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
@@ -18,15 +17,14 @@ from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.stages import STAGES
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
-from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
-    Sorting,
     Theme,
     ask,
     attempt,
     beats_luck,
     frame,
+    identity,
     in_labels,
     part,
     refusal,
@@ -34,16 +32,15 @@ from pipeline.web.studio.frame import (
     sentence,
     stage_badge,
     synthetic,
-    table,
     text,
     warning,
 )
 from pipeline.web.studio.widgets.again import link_again
+from pipeline.web.studio.widgets.table import Sorting, table
 
 #: Seconds between two looks at a sweep that runs.
 EVERY = 1.0
 
-_ID: TypeAdapter[str] = TypeAdapter(JobId)
 #: What the rows are sorted by, by the head; a market without it comes last.
 _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
     "market": lambda market: market.name,
@@ -107,9 +104,9 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
     """Show one sweep's markets, kept up to date while it runs."""
     with frame("Sweep", "/sweeps", notice=service.read_only) as theme:
         try:
-            sweep, markets = await ask(service.swept, _ID.validate_python(sweep_id))
-        except (UserError, ValidationError) as error:
-            refusal(error, "This is no sweep's id.", "All sweeps", "/sweeps")
+            sweep, markets = await ask(service.swept, identity("sweep", sweep_id))
+        except UserError as error:
+            refusal(error, "All sweeps", "/sweeps")
             return
         first = await ask(service.repository.jobs.read, markets[0].job_id)
         asked = [(one.exchange, one.pair, one.timeframe) for one in markets]
