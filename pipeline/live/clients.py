@@ -7,11 +7,15 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from pipeline.market_data.exchange.connection import Connection, new_client
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection, new_client
 from pipeline.market_data.exchange.network import Network
 
 if TYPE_CHECKING:
     import ccxt
+
+#: Milliseconds by which two clocks may seem apart and are not: an answer tells whole seconds, and
+#: takes its time.
+CLOCK_STEP_MS = 1_500
 
 #: Tells the time, milliseconds since the epoch.
 Clock = Callable[[], int]
@@ -49,3 +53,24 @@ class Clients:
             if exchange not in self._ahead_ms:
                 self._ahead_ms[exchange] = connection.now() - clock()
             return self._ahead_ms[exchange]
+
+
+class ExchangeClock:
+    """Holds the clock of this machine, ``ours``, against an exchange's, which may be ahead."""
+
+    def __init__(self, ours: Clock) -> None:
+        self.ours, self.ahead_ms = ours, 0
+
+    def of_answer(self, connection: Connection) -> int:
+        """Return the exchange's time of its newest answer, milliseconds: what closed later waits.
+
+        This machine's clock may be set while it runs: it is held against each answer.
+        """
+        ours = self.ours() + self.ahead_ms
+        theirs = connection.answered_ms()
+        if theirs is None or theirs > self.ours() + CLOCK_ERROR_MS:
+            return ours
+        middle = theirs + 500
+        if abs(middle - ours) > CLOCK_STEP_MS:
+            self.ahead_ms += middle - ours
+        return theirs

@@ -19,8 +19,8 @@ import numpy as np
 from gpu_engine import Candles, Float, Funding
 from pipeline.config import CcxtData, FileData, MarketConfig, milliseconds, moment
 from pipeline.errors import Note
-from pipeline.live.clients import Clients, Clock, now_ms
-from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection
+from pipeline.live.clients import Clients, Clock, ExchangeClock, now_ms
+from pipeline.market_data.exchange.connection import Backoff, Connection
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt, settled
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 #: Milliseconds after the close of a candle at which it is asked for first, and between two tries
 #: where it is not there yet: they double up to the longest.
 ASK_AFTER_MS, AGAIN_AFTER_MS, LONGEST_PAUSE_MS = 250, 2_000, 60_000
-
-#: Milliseconds by which two clocks may seem apart and are not: an answer tells whole seconds, and
-#: takes its time.
-CLOCK_STEP_MS = 1_500
 
 #: Milliseconds between two looks at a file.
 LOOK_AGAIN_MS = 1_000
@@ -202,14 +198,13 @@ class ExchangeFeed(Feed):
         assert market.exchange.ccxt_id is not None, "generated candles have no feed"
         super().__init__(market, note)
         self._data = data
-        self._clock, self._clients = clock, clients
+        self._clock, self._clients = ExchangeClock(clock), clients
         self.exchange = market.exchange.ccxt_id
         self.timeframe = data.resample_from or market.timeframe
         self.step, self.built_step = timeframe_ms(self.timeframe), timeframe_ms(market.timeframe)
         self._raw: RawCandles | None = None
         self._funding: tuple[int, Funding | None] = (0, None)
         self._connection: Connection | None = None
-        self._ahead_ms = 0
         self._pause_ms = AGAIN_AFTER_MS
         self._fresh: list[Page] = []
 
@@ -221,7 +216,7 @@ class ExchangeFeed(Feed):
         UserError
             As `pipeline.market_data.exchange.fetching.fetch_ccxt`.
         """
-        now = self._clock()
+        now = self._clock.ours()
         since, until = self._data.span_ms(now)
         request = CandleRequest(
             self.exchange,
@@ -329,7 +324,7 @@ class ExchangeFeed(Feed):
                 network=self._data.network,
             )
             connection.check_market()
-            self._ahead_ms = self._clients.ahead_ms(connection, self._clock)
+            self._clock.ahead_ms = self._clients.ahead_ms(connection, self._clock.ours)
             self._connection = connection
         return self._connection
 
@@ -338,7 +333,7 @@ class ExchangeFeed(Feed):
 
         def ask() -> Float:
             rows = connection.candles_from(start, self.step)
-            now = self._time_of_answer(connection)
+            now = self._clock.of_answer(connection)
             closed: Float = rows[(rows[:, 0] >= start) & (rows[:, 0] + self.step <= now)]
             return closed
 
@@ -349,20 +344,6 @@ class ExchangeFeed(Feed):
         return replace(connection, backoff=Backoff(attempts=3, first_s=0.2)).steadily(
             ask, is_whole, lambda rows: rows[:, 0]
         )
-
-    def _time_of_answer(self, connection: Connection) -> int:
-        """Return the exchange's time of its newest answer, milliseconds: what closed later waits.
-
-        This machine's clock may be set while it runs: it is held against each answer.
-        """
-        ours = self._clock() + self._ahead_ms
-        theirs = connection.answered_ms()
-        if theirs is None or theirs > self._clock() + CLOCK_ERROR_MS:
-            return ours
-        middle = theirs + 500
-        if abs(middle - ours) > CLOCK_STEP_MS:
-            self._ahead_ms += middle - ours
-        return theirs
 
     def _laid(self, raw: RawCandles) -> Candles:
         """Lay rows on their grid; `UserError` where the candles are broken."""
@@ -395,7 +376,7 @@ class ExchangeFeed(Feed):
         following = int(self._raw.timestamp[-1]) + 2 * self.step
         if self.step != self.built_step:
             following = -(-following // self.built_step) * self.built_step
-        self.due_ms = max(following - self._ahead_ms + ASK_AFTER_MS, now)
+        self.due_ms = max(following - self._clock.ahead_ms + ASK_AFTER_MS, now)
 
     def _put_off(self, now: int) -> None:
         """Ask later where nothing comes of the next question."""

@@ -5,7 +5,7 @@ Figures over days in common are computed here from the stored daily returns; eve
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from gpu_engine import Float, Int32, Int64, metrics_of
 from pipeline.config import text_hash
 from pipeline.report import theme
-from pipeline.report.figures import dates, equity_curve, over_time
+from pipeline.report.figures import curve, dates, equity_curve, over_time
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES
@@ -97,15 +97,11 @@ class _Figure(NamedTuple):
     better: int = 0
 
 
+_EXCESS = partial(wording.plain, "excess_net_profit")
 _OWN_DAYS = (
     _Figure("net_profit", "net profit", wording.percent, 1),
     _Figure("hold_net_profit", "holding the market on the same days", wording.percent),
-    _Figure(
-        "excess_net_profit",
-        "net profit less holding",
-        lambda value: wording.plain("excess_net_profit", value),
-        1,
-    ),
+    _Figure("excess_net_profit", "net profit less holding", _EXCESS, 1),
     _Figure("sharpe_ratio", "Sharpe ratio, annualised", "{:.2f}".format, 1),
 )
 _DRAWDOWN = (_Figure("max_drawdown", "largest drawdown", wording.share, -1),)
@@ -313,16 +309,14 @@ def curves(comparison: Comparison) -> theme.Figure:
         day = comparison.common if len(comparison.common) else one.series.day
         returns = one.series.returns[np.searchsorted(one.series.day, day)]
         data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": f"{LETTERS[place]}: {one.market}"
+            curve(
+                f"{LETTERS[place]}: {one.market}"
                 + (f" {one.configuration.strategy}" if len(strategies) > 1 else ""),
-                "x": dates(np.append(day[:1] - 1, day)),
-                "y": [0.0, *(equity_curve(returns) - 1.0).tolist()],
-                "line": {"color": color, "dash": dash, "width": 2},
-                "hovertemplate": f"{LETTERS[place]}: %{{y:,.1%}}<extra></extra>",
-            }
+                dates(np.append(day[:1] - 1, day)),
+                [0.0, *(equity_curve(returns) - 1.0).tolist()],
+                {"color": color, "dash": dash, "width": 2},
+                f"{LETTERS[place]}: %{{y:,.1%}}<extra></extra>",
+            )
         )
     return over_time(data, "net profit since the start", showlegend=True)
 

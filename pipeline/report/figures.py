@@ -65,6 +65,14 @@ def drawdown(in_sample: DailySeries, out_of_sample: DailySeries) -> Figure:
     return _series(in_sample, out_of_sample, title, drawdown_curve, fill="tozeroy")
 
 
+def curve(
+    name: str, x: list[Any], y: list[Any], line: dict[str, Any], said: str, **more: Any
+) -> dict[str, Any]:
+    """Return a trace of a line as plotly has it; ``said`` is its template of a tooltip."""
+    named = {"name": name, "x": x, "y": y, "line": line, "hovertemplate": said}
+    return {"type": "scatter", "mode": "lines", **named, **more}
+
+
 def logarithmic(curves: Iterable[Float]) -> Callable[[Any], Any] | None:
     """Return how high net profits are drawn where one curve would dwarf another; None: as they are.
 
@@ -123,7 +131,7 @@ def _round_equities(low: float, high: float) -> list[float]:
 
 
 def _series(
-    in_sample: DailySeries, out_of_sample: DailySeries, title: str, curve: Any, **line: Any
+    in_sample: DailySeries, out_of_sample: DailySeries, title: str, height: Any, **more: Any
 ) -> Figure:
     drawn = zip(
         _SERIES,
@@ -132,16 +140,14 @@ def _series(
         strict=True,
     )
     data = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": name,
-            "x": dates(series.day),
-            "y": curve(returns).tolist(),
-            "line": {"color": color, "dash": dash, "width": width},
-            "hovertemplate": f"%{{x}}: %{{y:{_PERCENT}}}",
-            **(line if width > 1 else {}),
-        }
+        curve(
+            name,
+            dates(series.day),
+            height(returns).tolist(),
+            {"color": color, "dash": dash, "width": width},
+            f"%{{x}}: %{{y:{_PERCENT}}}",
+            **(more if width > 1 else {}),
+        )
         for (name, color, dash, width), series, returns in drawn
         if returns is not None
     ]
@@ -172,15 +178,14 @@ def paper_equity(day: Int32, equity: Float, band: EquityBand | None) -> Figure:
     band : EquityBand or None
         From the first of those days on; `AHEAD` days more than those are shown.
     """
-    paper = {
-        "x": dates(np.append(day[:1], day + 1)),  # each day's stands at its end, 0 at the beginning
-        "y": [0.0, *(equity - 1.0).tolist()],
-        "name": "paper",
-        "line": {"color": OUT_OF_SAMPLE, "width": 2},
-        "mode": "lines+markers" if len(day) < _FEW else "lines",
-        "type": "scatter",
-        "hovertemplate": f"%{{y:{_PERCENT}}}",
-    }
+    paper = curve(
+        "paper",
+        dates(np.append(day[:1], day + 1)),  # each day's stands at its end, 0 at the beginning
+        [0.0, *(equity - 1.0).tolist()],
+        {"color": OUT_OF_SAMPLE, "width": 2},
+        f"%{{y:{_PERCENT}}}",
+        mode="lines+markers" if len(day) < _FEW else "lines",
+    )
     traces = [] if band is None else _band(int(day[0]), len(day) + AHEAD, band)
     return over_time([*traces, paper], "net profit since the start", showlegend=True)
 
@@ -193,18 +198,16 @@ def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
         ("median path", band.median, "dot", {}),
     )
     return [
-        {
-            "x": ahead[: len(curve) + 1],  # a long account is ahead of its band
-            "y": [0.0, *(curve[:count] - 1.0).tolist()],
-            "name": name,
-            "line": {"color": MUTED, "width": 1, "dash": dash},
-            "fillcolor": "rgba(134, 141, 151, 0.18)",
-            "mode": "lines",
-            "type": "scatter",
-            "hovertemplate": f"%{{y:{_PERCENT}}}",
+        curve(
+            name,
+            ahead[: len(edge) + 1],  # a long account is ahead of its band
+            [0.0, *(edge[:count] - 1.0).tolist()],
+            {"color": MUTED, "width": 1, "dash": dash},
+            f"%{{y:{_PERCENT}}}",
+            fillcolor="rgba(134, 141, 151, 0.18)",
             **more,
-        }
-        for name, curve, dash, more in lines
+        )
+        for name, edge, dash, more in lines
     ]
 
 
@@ -219,17 +222,7 @@ def window_spans(windows: Sequence[Mapping[str, Any]]) -> Figure:
             # A gap after each span: one trace a part, whatever the number of windows.
             x += [window[part][0], str(np.datetime64(window[part][1], "D") + 1), None]
             y += [str(number)] * 2 + [None]
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": part,
-                "x": x,
-                "y": y,
-                "line": {"color": color, "width": width},
-                "hovertemplate": "%{x}",
-            }
-        )
+        data.append(curve(part, x, y, {"color": color, "width": width}, "%{x}"))
     axis = {"type": "category", "autorange": "reversed", "title": {"text": "window"}}
     return figure(data, yaxis=axis, xaxis={"type": "date", "title": {"text": "UTC day"}})
 
@@ -301,16 +294,9 @@ def null_distribution(null: NullDistribution) -> Figure:
 def _mark(name: str, value: float) -> dict[str, Any]:
     """Draw a vertical line over the whole height."""
     dash = "solid" if name == "found" else "dot"
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": f"{name}: {value:.2f}",
-        "x": [value, value],
-        "y": [0, 1],
-        "yaxis": "y2",
-        "line": {"color": FOUND, "width": 3, "dash": dash},
-        "hovertemplate": f"{name}: {value:.3f}<extra></extra>",
-    }
+    line = {"color": FOUND, "width": 3, "dash": dash}
+    said = f"{name}: {value:.3f}<extra></extra>"
+    return curve(f"{name}: {value:.2f}", [value, value], [0, 1], line, said, yaxis="y2")
 
 
 def sharpe_ratios(markets: Sequence[SweptMarket]) -> Figure:

@@ -15,9 +15,8 @@ from pipeline.report.tables import candles_table
 from pipeline.web.api.guard import RateLimit
 from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
-from pipeline.web.service import requests
+from pipeline.web.service import candle_models, requests
 from pipeline.web.service.answers import Page
-from pipeline.web.service.candle_answers import CandlePage, FetchPage, FetchView, ImportAnswer
 from pipeline.web.service.service import Service
 
 Part = Annotated[
@@ -47,16 +46,16 @@ class CandleSeriesPage(Page):
     candles: list[CandleRow]
 
 
-class CandleListQuery(requests.CandleFilter):
+class CandleListQuery(candle_models.CandleFilter):
     """`CandleFilter` as an address has it: all text, so numbers are read from it."""
 
-    model_config = requests.CandleFilter.model_config | {"strict": False}
+    model_config = candle_models.CandleFilter.model_config | {"strict": False}
 
 
-class ImportAddress(requests.ImportQuery):
+class ImportAddress(candle_models.ImportQuery):
     """`ImportQuery` as an address has it."""
 
-    model_config = requests.ImportQuery.model_config | {"strict": False}
+    model_config = candle_models.ImportQuery.model_config | {"strict": False}
 
 
 def router(service: Service, changes: RateLimit) -> APIRouter:
@@ -64,7 +63,7 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
     routes = section(service, "/api/candles", "candles", 401, 422, 503)
 
     @routes.get("")
-    def candles(query: Annotated[CandleListQuery, Query()]) -> CandlePage:
+    def candles(query: Annotated[CandleListQuery, Query()]) -> candle_models.CandlePage:
         """List the markets whose candles are stored, by exchange, pair and timeframe."""
         return service.candles.markets(query)
 
@@ -74,7 +73,9 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
         responses=described(403, 408, 409, 413, 429),
         openapi_extra={"requestBody": {"required": True, "content": _ANY_FILE}},
     )
-    async def imported(request: Request, query: Annotated[ImportAddress, Query()]) -> ImportAnswer:
+    async def imported(
+        request: Request, query: Annotated[ImportAddress, Query()]
+    ) -> candle_models.ImportAnswer:
         """Say what an import of the body would do, or do it where it says ``write``.
 
         The body is a file as `scripts/fetch market=MARKET import=FILE` takes it: CSV, JSON,
@@ -98,7 +99,7 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
         dependencies=[Depends(changes.check)],
         responses=described(403, 409, 413, 429),
     )
-    def fetch(request: requests.FetchRequest) -> FetchPage:
+    def fetch(request: candle_models.FetchRequest) -> candle_models.FetchPage:
         """Fetch what the store lacks of markets, one after the other; all are queued, or none."""
         return service.candles.fetches.start(request)
 
@@ -106,17 +107,17 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
     def fetches(
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    ) -> FetchPage:
+    ) -> candle_models.FetchPage:
         """List the fetches of this server: what runs and waits by its turn, then newest first."""
         return service.candles.fetches.page(limit, offset)
 
     @routes.get("/fetches/{fetch_id}", responses=described(404))
-    def one_fetch(fetch_id: FetchId) -> FetchView:
+    def one_fetch(fetch_id: FetchId) -> candle_models.FetchView:
         """Show one fetch: how far it is, or how it ended."""
         return service.candles.fetches.one(fetch_id)
 
     @routes.post("/fetches/{fetch_id}/cancel", responses=described(403, 404, 409))
-    def cancel(fetch_id: FetchId) -> FetchView:
+    def cancel(fetch_id: FetchId) -> candle_models.FetchView:
         """Take a fetch out of the queue, or stop it; what has come is stored."""
         return service.candles.fetches.cancel(fetch_id)
 

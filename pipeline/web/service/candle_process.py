@@ -60,7 +60,7 @@ class Import:
     truth: Truth | None
 
     def run(self, say: Say, stop: Event) -> dict[str, Any]:
-        """Do it; return the figures of `pipeline.web.service.candle_answers.ImportAnswer`.
+        """Do it; return the figures of `pipeline.web.service.candle_models.ImportAnswer`.
 
         Nothing is written once nobody wants it any more.
         """

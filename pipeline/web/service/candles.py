@@ -20,10 +20,9 @@ from pipeline.market_data.store.levels import StoredSeries, level_for, level_nam
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.report.candles import HOLES, panels, stored_days
 from pipeline.report.theme import Figure
-from pipeline.web.service.candle_answers import CandlePage, StoredCandles
+from pipeline.web.service.candle_models import CandleFilter, CandlePage, StoredCandles
 from pipeline.web.service.charts import ChartCandles
 from pipeline.web.service.fetches import Fetches, Imports
-from pipeline.web.service.requests import CandleFilter
 
 #: Markets that a refusal names.
 NAMED = 12

@@ -23,10 +23,16 @@ from filelock import FileLock, Timeout
 from pipeline.config import FetchConfig, milliseconds, moment
 from pipeline.errors import BannedError, ConflictError, NotFoundError, UserError
 from pipeline.market_data.store.store import check_store
-from pipeline.web.service.candle_answers import Difference, FetchPage, FetchView, ImportAnswer
+from pipeline.web.service.candle_models import (
+    Difference,
+    FetchPage,
+    FetchRequest,
+    FetchView,
+    ImportAnswer,
+    ImportQuery,
+)
 from pipeline.web.service.candle_process import CandleProcess, FaultError, Fetch, Import
 from pipeline.web.service.composing import compose_fetch
-from pipeline.web.service.requests import FetchRequest, ImportQuery
 
 #: Fetches that wait at most, and those that have ended and are still shown.
 MOST_WAITING, KEPT = 256, 200

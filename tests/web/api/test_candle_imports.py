@@ -17,7 +17,7 @@ from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.store.store import EMPTY, candle_path, load, locked, save
 from pipeline.web.api.app import create_app
 from pipeline.web.service import candle_process, fetches
-from pipeline.web.service.requests import ImportQuery
+from pipeline.web.service.candle_models import ImportQuery
 from support.loopback import CANDLE_START, candle_series
 from support.serving import service_over, until
 

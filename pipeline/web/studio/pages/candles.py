@@ -15,8 +15,7 @@ from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report.candle_chart import Units
 from pipeline.validation.wording import market_name, plural
 from pipeline.web.service import composing
-from pipeline.web.service.candle_answers import StoredCandles
-from pipeline.web.service.requests import CandleFilter
+from pipeline.web.service.candle_models import CandleFilter, StoredCandles
 from pipeline.web.service.service import Service
 from pipeline.web.studio import reader
 from pipeline.web.studio.frame import (

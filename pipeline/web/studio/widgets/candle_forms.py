@@ -15,9 +15,9 @@ from nicegui.events import GenericEventArguments
 
 from pipeline.errors import UserError
 from pipeline.validation.wording import duration, plural
-from pipeline.web.service.candle_answers import Difference, FetchView, ImportAnswer
+from pipeline.web.service.candle_models import Difference, FetchRequest, FetchView, ImportAnswer
 from pipeline.web.service.candles import CandleService
-from pipeline.web.service.requests import FetchRequest, History
+from pipeline.web.service.requests import History
 from pipeline.web.studio.frame import (
     Refresh,
     ask,

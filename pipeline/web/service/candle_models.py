@@ -1,11 +1,70 @@
-"""Define the answers about stored candles: what there is, imports and fetches."""
+"""Define the requests and answers about stored candles: what there is, imports and fetches."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.config import Timeframe
 from pipeline.web.service.answers import Answer, Page
+from pipeline.web.service.requests import (
+    LIST_LIMIT,
+    History,
+    MarketName,
+    Pair,
+    Request,
+    Word,
+    shaped,
+)
+
+#: The name of a file, never a path: it has no folder, and begins with no dot.
+FileName = Annotated[
+    str,
+    shaped(
+        r"^[^./\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+        r"[^/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{0,119}$",
+        "the name of a file without its folder, at most 120 characters, that begins with no dot",
+        examples=["BTCUSDT-1h-2024-01.zip"],
+    ),
+]
+ZoneName = Annotated[
+    str, shaped(r"^[A-Za-z0-9_+/-]{1,64}$", "a time zone such as Europe/Berlin or UTC")
+]
+
+
+class CandleFilter(Request):
+    """Which markets of the store of candles, and which page of them."""
+
+    exchange: Word | None = None
+    pair: Pair | None = None
+    timeframe: Timeframe | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+class ImportQuery(Request):
+    """A file of candles, and the market that they are of; nothing is written unless ``write``.
+
+    ``truth`` says whose candle is kept where the file and the store disagree; null refuses such a
+    file. ``timezone`` is where dates without an offset are from, null for UTC; ``decimal`` the
+    decimal mark, null where the numbers tell.
+    """
+
+    market: MarketName
+    file: FileName
+    write: bool = False
+    truth: Literal["stored", "imported"] | None = None
+    timezone: ZoneName | None = None
+    decimal: Literal["point", "comma"] | None = None
+
+
+class FetchRequest(Request):
+    """Fetch what the store lacks of markets, one after the other; by default of the newest year."""
+
+    markets: Annotated[
+        list[MarketName], Field(min_length=1, max_length=LIST_LIMIT, examples=[["btc_binance_1h"]])
+    ]
+    history: History = History()
 
 
 class FundingSpan(Answer):
