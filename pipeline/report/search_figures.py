@@ -7,7 +7,7 @@ import numpy as np
 
 from gpu_engine import Float
 from pipeline.report.best import Best
-from pipeline.report.figures import dates, equity_curve, over_time
+from pipeline.report.figures import curve, dates, equity_curve, over_time
 from pipeline.report.heatmap import SCORE
 from pipeline.report.importance import Importance
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, SOFT, Figure, figure
@@ -72,15 +72,7 @@ def _line(name: str, line: Mapping[str, Any], parts: Sequence[tuple[Any, Float]]
         # 0 at the beginning of the first day, then the end of each; a gap after each part.
         x += [*dates(np.append(day[:1], day + 1)), None]
         y += [0.0, *np.round(equity_curve(daily) - 1.0, 5).tolist(), None]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "x": x,
-        "y": y,
-        "line": dict(line),
-        "hovertemplate": "%{x}: %{y:,.1%}",
-    }
+    return curve(name, x, y, dict(line), "%{x}: %{y:,.1%}")
 
 
 def parallel_coordinates(

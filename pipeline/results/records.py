@@ -17,6 +17,7 @@ from pipeline.validation.stages import STAGES, Stage, gates_from, position_size
 from pipeline.validation.wording import Luck, beats_luck
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
+ENDED = ("completed", "failed", "cancelled")
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 #: Where a job may go from each state. A pending job may fail or be cancelled before it runs:

@@ -10,7 +10,7 @@ from pipeline.queue import daily
 from pipeline.queue.daily import DailyChecks
 from pipeline.results.database import open_database
 from pipeline.results.records import utc_now
-from pipeline.web.service.active import ActiveList
+from pipeline.web.service.signals import ActiveList
 from support.namespaces import after, read_only
 from support.stored import command, sql
 

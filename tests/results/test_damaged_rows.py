@@ -11,10 +11,10 @@ from pipeline.config import StorageConfig
 from pipeline.results.chain import EditedError
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.leases import Watch, read_owners
-from pipeline.web.service.active import ActiveList
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service
+from pipeline.web.service.signals import ActiveList
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pipeline.config import StorageConfig
 from pipeline.results.database import open_database
 from pipeline.review.live_orders import record_execution
 from pipeline.sweeps.judging import judge_together
-from pipeline.web.service.active import ActiveList
+from pipeline.web.service.signals import ActiveList
 from support.edits import Target
 from support.runs import ask
 from support.stored import command

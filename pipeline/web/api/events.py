@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from starlette.responses import StreamingResponse
 
 from pipeline.results.jobs import Jobs
-from pipeline.results.records import JobEvent
+from pipeline.results.records import ENDED, JobEvent
 
 _LOG = logging.getLogger("pipeline.web.api")
 
@@ -31,8 +31,6 @@ HEARTBEAT_EVERY = 15.0
 HEARTBEAT = b": still here\n\n"
 
 _JSON = TypeAdapter(JobEvent)
-
-ENDED = ("completed", "failed", "cancelled")
 
 
 UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}

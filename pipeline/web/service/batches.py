@@ -16,6 +16,7 @@ from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.results.batches import Batch
 from pipeline.results.records import (
     ALTERED,
+    ENDED,
     Job,
     JobSummary,
     Status,
@@ -35,7 +36,7 @@ from pipeline.web.service.answers import (
     SweepReport,
 )
 from pipeline.web.service.jobs import JobService, known, naming
-from pipeline.web.service.progress import ENDED, progress_of, share
+from pipeline.web.service.progress import progress_of, seconds_of, seconds_taken, share
 
 
 class SweepService(JobService):
@@ -206,12 +207,11 @@ class BatchService(SweepService):
             jobs = self._jobs_of(one)
             if not (todo := sum(1.0 - share(job) for job in jobs)):
                 continue
-            own = [_seconds(job) for job in jobs if job.status == "completed"]
-            known = [seconds for seconds in own if seconds is not None] or usual
-            if not known:
+            times = seconds_taken(jobs) or usual
+            if not times:
                 return "How long it takes is known when the first job has ended."
             row = self._row_left(one, jobs)
-            left, longest = left + max(sum(known) / len(known) * todo, row), max(longest, row)
+            left, longest = left + max(sum(times) / len(times) * todo, row), max(longest, row)
         if left == 0.0:
             return ""
         most = max(left / self.settings.concurrent, longest)
@@ -296,12 +296,6 @@ class BatchService(SweepService):
         )
 
 
-def _seconds(job: JobSummary) -> float | None:
-    if job.started_at is None or job.finished_at is None:
-        return None
-    return (job.finished_at - job.started_at).total_seconds()
-
-
 def stage_progress(job: JobView) -> str:
     """``search: 45 %, 12,000 a second, about 5 s left in this stage`` of a job that runs."""
     parts = [f"{job.stage_of_work or 'starting'}: {whole_percent(job.progress)}"]
@@ -316,7 +310,7 @@ def _progress(job: JobView) -> str:
     """Say how far a job is in its stage; ``took 12 s`` of an ended one."""
     if job.status == "running":
         return stage_progress(job)
-    seconds = _seconds(job) if job.status in ENDED else None
+    seconds = seconds_of(job) if job.status in ENDED else None
     return "" if seconds is None else f"took {duration(seconds)}"
 
 

@@ -28,7 +28,7 @@ from pipeline.sweeps.manifest import (
     start_key,
 )
 from pipeline.training import job
-from pipeline.web.service import answers, composing, estimates, tries
+from pipeline.web.service import answers, composing, estimates
 from pipeline.web.service.answers import JobPage, JobView, RefusedRow
 from pipeline.web.service.fetches import UPLOAD_LIMIT
 from pipeline.web.service.health import Queue
@@ -106,7 +106,7 @@ class JobService:
         """
         self.queue.check()
         configs, to = self._compose(request), self._writable
-        earlier = tries.earlier(self.repository.tries, configs)
+        earlier = estimates.earlier(self.repository.tries, configs)
         artifacts = Path(self.settings.storage.artifacts)
         try:
             if len(configs) == 1:
@@ -140,7 +140,7 @@ class JobService:
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
         configs = self._compose(request)
-        earlier = tries.earlier(self.repository.tries, configs)
+        earlier = estimates.earlier(self.repository.tries, configs)
         return estimates.estimate_all(configs, self.settings.concurrent, earlier)
 
     def _compose(self, request: TrainingRequest) -> Mapping[str, TrainConfig]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipeline.results.records import JobSummary, SweepView, utc_now
+from pipeline.results.records import ENDED, JobSummary, SweepView, utc_now
 from pipeline.web.service.answers import SweepProgress
 
 #: Where each stage of a job begins and ends, in 0…1 of the whole. Searches take most of the time;
@@ -19,8 +19,6 @@ STAGES = {
 #: Of a stage that is not named there, such as checks, which come before and after the search.
 _ELSEWHERE = (0.15, 0.2)
 
-ENDED = ("completed", "failed", "cancelled")
-
 
 def share(job: JobSummary) -> float:
     """Return how far one job is over all its stages, in 0…1."""
@@ -30,6 +28,19 @@ def share(job: JobSummary) -> float:
         return 0.0
     begin, end = STAGES.get(job.stage_of_work, _ELSEWHERE)
     return begin + (end - begin) * job.progress
+
+
+def seconds_of(job: JobSummary) -> float | None:
+    """Return how long a job took, or None where it has not begun and ended."""
+    if job.started_at is None or job.finished_at is None:
+        return None
+    return (job.finished_at - job.started_at).total_seconds()
+
+
+def seconds_taken(jobs: Sequence[JobSummary]) -> list[float]:
+    """Return how long each took that is complete."""
+    times = [seconds_of(job) for job in jobs if job.status == "completed"]
+    return [seconds for seconds in times if seconds is not None]
 
 
 def progress_of(
@@ -49,8 +60,7 @@ def progress_of(
     left = None
     if sweep.status == "running" and 0 < ended < len(jobs):
         elapsed = ((now or utc_now()) - sweep.created_at).total_seconds()
-        trained = [j for j in jobs if j.status == "completed" and j.started_at and j.finished_at]
-        times = [(j.finished_at - j.started_at).total_seconds() for j in trained]  # type: ignore[operator]
+        times = seconds_taken(jobs)
         mean = sum(times) / len(times) if times else elapsed / ended
         left = mean * (len(jobs) - done) / min(concurrent, len(jobs) - ended)
     statuses = [job.status for job in jobs]

@@ -22,7 +22,6 @@ from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES, Stage
 from pipeline.web.service import answers, requests
-from pipeline.web.service.active import ActiveList
 from pipeline.web.service.answers import (
     AuditEntry,
     ConfigurationPage,
@@ -38,7 +37,7 @@ from pipeline.web.service.comparison import ComparisonService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import known, naming
 from pipeline.web.service.paper import PaperLedger
-from pipeline.web.service.signals import Signals
+from pipeline.web.service.signals import ActiveList, Signals
 from pipeline.web.service.stored_tables import SearchService, TableService
 
 #: Lowest stage that is activated without force.
@@ -192,10 +191,6 @@ class Service(BatchService):
         configuration = self.configuration(configuration_id)
         return answers.strategy(configuration, self.repository.jobs.read(configuration.job_id))
 
-    def strategies(self) -> list[str]:
-        """Name the strategies of which a configuration is stored."""
-        return self.repository.configurations.strategies()
-
     def audit_trail(self, configuration_id: str) -> list[AuditEntry]:
         """Read what happened to a configuration, oldest first."""
         (checked,) = self.repository.checks.of([self.configuration(configuration_id).id])
@@ -213,8 +208,7 @@ class Service(BatchService):
         NotFoundError
             When it was never followed.
         """
-        with known("configuration", configuration_id):
-            self.repository.configurations.read(configuration_id)
+        self.configuration(configuration_id)
         found = self.repository.live.ledger(configuration_id, limit, offset)
         if found is None:
             raise NotFoundError(

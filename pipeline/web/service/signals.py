@@ -1,21 +1,94 @@
-"""Serve the newest signals of what is switched on, as they are now."""
+"""Serve what is switched on, and its newest signals as they are now.
+
+Nothing is served that is not what was stored.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import NamedTuple
 
+from pipeline.config import StorageConfig
 from pipeline.errors import ConflictError
 from pipeline.live.signal import signal_now
+from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
-from pipeline.results.records import utc_now
+from pipeline.results.file_digests import Cache
+from pipeline.results.records import Configuration, utc_now
 from pipeline.results.signal_models import Signal
-from pipeline.web.service.active import ActiveList, ActiveRows
-from pipeline.web.service.answers import RefusedRow, SignalPage
+from pipeline.review.integrity import artifact_clauses
+from pipeline.web.service import answers
+from pipeline.web.service.answers import ActiveConfigurations, RefusedRow, SignalPage
+
+
+class ActiveRows(NamedTuple):
+    """What is switched on: configurations that are what was stored, and those that are not."""
+
+    served: list[Configuration]
+    refused: list[RefusedRow]
+
+
+class ActiveList:
+    """Answers what live traders poll, again and again.
+
+    Every answer checks the audit trail and the artifacts of all that is in it. A row that was
+    edited after it was served does not change the tag: whoever shows the tag keeps what was true.
+    """
+
+    def __init__(self, repository: Repository, storage: StorageConfig) -> None:
+        self._repository, self._storage = repository, storage
+        self._files: Cache = {}
+        self._refused: list[str] = []
+
+    def tag(self) -> str:
+        """Return what changes whenever an active configuration comes, goes or has a new event.
+
+        Also when one that was refused at the last answer is so no more, or for another reason.
+        """
+        version = self._repository.configurations.active_version()
+        refused = list(self._repository.checks.stored_of(self._refused))
+        return _tag(version, self._refusals(refused))
+
+    def read(self) -> ActiveConfigurations:
+        """Read what is switched on, and a tag that changes whenever it does."""
+        # The version first: what changes in between has another one at the next look.
+        version = self._repository.configurations.active_version()
+        served, refused = self.look()
+        self._refused = [one.id for one in refused]
+        return ActiveConfigurations(
+            etag=_tag(version, refused),
+            configurations=[answers.active(one) for one in served],
+            refused=refused,
+        )
+
+    def look(self) -> ActiveRows:
+        """Read what is switched on, newest first, and check each."""
+        active = self._repository.checks.active()
+        refused = self._refusals(active)
+        ids = {one.id for one in refused}
+        served = [one.configuration for one in active if one.id not in ids]
+        return ActiveRows([one for one in served if one is not None], refused)
+
+    def _refusals(self, active: Sequence[Checked]) -> list[RefusedRow]:
+        refused = []
+        for one in active:
+            files = artifact_clauses(self._storage, one.configuration, self._files)
+            if objections := replace(one, clauses=(*one.clauses, *files)).objections:
+                refused.append(RefusedRow(id=one.id, reason="; ".join(objections)))
+        return refused
+
+
+def _tag(version: str, refused: Sequence[RefusedRow]) -> str:
+    if not refused:
+        return version
+    text = ";".join([version, *(f"{one.id} {one.reason}" for one in refused)])
+    return _hash(text)
+
 
 #: How long a board is taken for true: whether files and rows are what was stored has no version.
 TRUE_FOR = timedelta(seconds=10)

@@ -56,7 +56,7 @@ _USUAL = {"sort": "created_at", "descending": "true", "page": "1", "ticked": ""}
 async def configurations_page(service: Service, request: Request) -> None:
     """Show the configurations that the address asks for, and how to find others."""
     choices = await ask(composing.choices)
-    strategies = await ask(service.strategies)
+    strategies = await ask(service.repository.configurations.strategies)
     with frame("Configurations", "/configurations", notice=service.read_only):
         await Configurations(service, choices, strategies, request.query_params).refresh()
 
