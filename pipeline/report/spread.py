@@ -1,6 +1,6 @@
 """Draw what every window chose beside what is stored, and mark what no window chose."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.report.theme import Figure, figure, mixed
@@ -62,37 +62,8 @@ def parameter_spread(
         (BLACK, RAMP, lambda p: p if p is not None and ink(colour(p)) == BLACK else None),
         (ink(NO_PLACE), (NO_PLACE, NO_PLACE), lambda p: 0.0 if p is None else None),
     )
-    data = []
-    for own, ramp, keep in layers:
-        # An empty cell would show its text too.
-        said = [
-            [words if keep(place) is not None else "" for words, place in zip(*pair, strict=True)]
-            for pair in zip(text, places, strict=True)
-        ]
-        data.append(
-            {
-                "type": "heatmap",
-                "x": columns,
-                "y": names,
-                "z": [[keep(place) for place in row] for row in places],
-                # Plotly shrinks all until the longest fits: of many windows it has marks alone.
-                "text": [
-                    [" ".join(words.split()[len(columns) > _WRITTEN :]) for words in row]
-                    for row in said
-                ],
-                "texttemplate": "%{text}",
-                "customdata": said,
-                "textfont": {"color": own},
-                "hovertemplate": "%{y}, %{x}: %{customdata}<extra></extra>",
-                "hoverongaps": False,
-                "zmin": 0,
-                "zmax": 1,
-                "colorscale": [[i / (len(ramp) - 1), f"rgb{rgb}"] for i, rgb in enumerate(ramp)],
-                "showscale": False,
-                "xgap": 2,
-                "ygap": 2,
-            }
-        )
+    cells = {"x": columns, "y": names}
+    data = [cells | _layer(text, places, *layer) for layer in layers]
     return figure(
         data,
         yaxis={
@@ -102,6 +73,38 @@ def parameter_spread(
         },
         xaxis={"type": "category", "side": "top", "title": {"text": "window"}},
     )
+
+
+def _layer(
+    text: Sequence[Sequence[str]],
+    places: Sequence[Sequence[float | None]],
+    own: str,
+    ramp: Sequence[tuple[int, int, int]],
+    keep: Callable[[float | None], float | None],
+) -> dict[str, Any]:
+    """Draw the cells of one ink: those to whose place ``keep`` gives a height on the ramp."""
+    # An empty cell would show its text too.
+    said = [
+        [words if keep(place) is not None else "" for words, place in zip(*pair, strict=True)]
+        for pair in zip(text, places, strict=True)
+    ]
+    return {
+        "type": "heatmap",
+        "z": [[keep(place) for place in row] for row in places],
+        # Plotly shrinks all until the longest fits: of many windows it has marks alone.
+        "text": [[" ".join(words.split()[len(row) > _WRITTEN :]) for words in row] for row in said],
+        "texttemplate": "%{text}",
+        "customdata": said,
+        "textfont": {"color": own},
+        "hovertemplate": "%{y}, %{x}: %{customdata}<extra></extra>",
+        "hoverongaps": False,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[i / (len(ramp) - 1), f"rgb{rgb}"] for i, rgb in enumerate(ramp)],
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+    }
 
 
 def _place(value: float | None, searched: tuple[float, float] | None) -> float | None:
