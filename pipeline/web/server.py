@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from pipeline.config.commands import ServeConfig
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository
-from pipeline.web import studio
 from pipeline.web.api.access import Security
 from pipeline.web.api.app import BODY_LIMIT, create_app
 from pipeline.web.connections import Bounds, within
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.service import Service
+from pipeline.web.studio.mounting import mount
 
 #: Seconds that open connections are given to end.
 PATIENCE = 3
@@ -69,7 +69,7 @@ def application(
         starts_a_minute=config.starts_a_minute,
         lasting=config.connections_a_peer // 2,
     )
-    studio.mount(app, service)
+    mount(app, service)
     return app
 
 

@@ -21,7 +21,7 @@ from pipeline.web.service.service import Service
 
 Part = Annotated[
     str,
-    requests.shaped(
+    requests.text_of(
         r"^[A-Za-z0-9:_-]{1,64}$", "a part of a market's id, as /api/candles lists them"
     ),
 ]

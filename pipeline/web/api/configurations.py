@@ -31,7 +31,7 @@ ConfigurationId = Annotated[requests.ConfigurationId, Path(description="PATTERN_
 #: A parameter's value in an address, at most a thousand million as in a body.
 HeldValue = Annotated[
     str,
-    requests.shaped(
+    requests.text_of(
         r"^[A-Za-z0-9_]{1,64}=(null|-?[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)$",
         "a parameter and its value, such as stop_distance=1.5 or max_spread_tolerance=null",
         examples=["stop_distance=1.5"],

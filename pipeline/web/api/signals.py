@@ -20,7 +20,7 @@ from pipeline.web.api.events import HEARTBEAT, HEARTBEAT_EVERY, UNBUFFERED, Even
 from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import tags_of
 from pipeline.web.service.answers import SignalPage
-from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId, shaped
+from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId, text_of
 from pipeline.web.service.service import Service
 from pipeline.web.service.signals import Board, Signals, changes
 
@@ -166,7 +166,7 @@ Wait = Annotated[
 LastTag = Annotated[
     str,
     Header(alias="Last-Event-ID"),
-    shaped(r"^[0-9a-f]{0,32}$", "the id of the last event, or nothing"),
+    text_of(r"^[0-9a-f]{0,32}$", "the id of the last event, or nothing"),
 ]
 
 

@@ -14,13 +14,13 @@ from pipeline.web.service.requests import (
     Pair,
     Request,
     Word,
-    shaped,
+    text_of,
 )
 
 #: The name of a file, never a path: it has no folder, and begins with no dot.
 FileName = Annotated[
     str,
-    shaped(
+    text_of(
         r"^[^./\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
         r"[^/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{0,119}$",
         "the name of a file without its folder, at most 120 characters, that begins with no dot",
@@ -28,7 +28,7 @@ FileName = Annotated[
     ),
 ]
 ZoneName = Annotated[
-    str, shaped(r"^[A-Za-z0-9_+/-]{1,64}$", "a time zone such as Europe/Berlin or UTC")
+    str, text_of(r"^[A-Za-z0-9_+/-]{1,64}$", "a time zone such as Europe/Berlin or UTC")
 ]
 
 

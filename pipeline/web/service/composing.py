@@ -33,7 +33,7 @@ from pipeline.errors import UserError, first_of, suggestion
 from pipeline.strategies.registry import Source, load_strategy, locate
 from pipeline.web.service.answers import Choices, MarketChoice, ParameterChoice, StrategyChoice
 from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
-from pipeline.web.service.trial import tried
+from pipeline.web.service.trial import run_apart
 
 #: A setting's value, as JSON has it.
 Plain: TypeAlias = str | float | bool | list[float | None] | None
@@ -271,4 +271,4 @@ def _source(word: str) -> Source:
         raise UserError(
             f"strategy: {word} is none; allowed are {first_of(words)}.{suggestion(word, words)}"
         )
-    return tried(locate(word))
+    return run_apart(locate(word))

@@ -34,7 +34,7 @@ _READ = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class LiveState:
     """What is switched on, at one moment; ``trouble`` says why nobody follows it, else None."""
 
     board: Board
@@ -50,12 +50,12 @@ class Following:
         self._repository, self._storage, self._signals = repository, storage, signals
         self._bands: dict[str, tuple[int, LiveBand | None]] = {}
 
-    def look(self, before: Followed | None = None) -> Followed:
+    def look(self, before: LiveState | None = None) -> LiveState:
         """Read it; a board that is still true is taken from the look before."""
         known = None if before is None else before.board
         live = self._repository.live
         alarms = [one for one in live.journal(_ALARMS, _READ) if not one.payload.get("agrees")]
-        return Followed(
+        return LiveState(
             self._signals.newer(known) or known or self._signals.read(),
             live.accounts(),
             alarms[:_SHOWN],

@@ -36,21 +36,21 @@ PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 SHAPES = {PRINTABLE: "printable characters in one line"}
 
 
-def shaped(pattern: str, meaning: str, **more: Any) -> Any:
+def text_of(pattern: str, meaning: str, **more: Any) -> Any:
     """Return the field of a text of one shape; a refusal says ``meaning``, not the pattern."""
     SHAPES[pattern] = meaning
     return Field(pattern=pattern, **more)
 
 
-Word = Annotated[str, shaped(r"^[A-Za-z0-9_]{1,64}$", "letters, digits and _, at most 64")]
+Word = Annotated[str, text_of(r"^[A-Za-z0-9_]{1,64}$", "letters, digits and _, at most 64")]
 #: A word of `pipeline.strategies.registry.choices`: no path, for no dot and no slash is in it.
 StrategyWord = Annotated[
-    str, shaped(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", "a word of /api/training/choices")
+    str, text_of(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", "a word of /api/training/choices")
 ]
 #: A name, or a market in one word, which `pipeline.config.market_word` reads.
 MarketName = Annotated[
     str,
-    shaped(
+    text_of(
         r"^([A-Za-z0-9_]{1,64}|[A-Za-z0-9]{1,32}:[A-Za-z0-9:/-]{1,64})$",
         "EXCHANGE:SYMBOL:TIMEFRAME such as okx:DOGE/USDT:30m, or a name of a market such as"
         " btc_binance_1h",
@@ -58,7 +58,7 @@ MarketName = Annotated[
 ]
 Pair = Annotated[
     str,
-    shaped(
+    text_of(
         r"^k?[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$",
         "a pair such as BTC/USDT, or BTC/USDT:USDT of a perpetual",
         examples=["BTC/USDT", "BTC/USDT:USDT"],
@@ -69,11 +69,11 @@ Reason = Annotated[
     StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=PRINTABLE),
     Field(examples=["fills look right"]),
 ]
-JobId = Annotated[str, shaped(r"^[0-9a-f]{32}$", "32 hexadecimal digits")]
+JobId = Annotated[str, text_of(r"^[0-9a-f]{32}$", "32 hexadecimal digits")]
 #: As `pipeline.results.document.new_configuration_id` makes them.
 ConfigurationId = Annotated[
     str,
-    shaped(
+    text_of(
         r"^[A-Za-z0-9_]{1,40}_[0-9]{8}_[0-9]{6}_[0-9a-f]{6}$",
         "PATTERN_DATE_TIME_HEX, as /api/configurations lists them",
     ),

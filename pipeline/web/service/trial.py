@@ -32,8 +32,8 @@ answer.flush()
 """
 
 
-def tried(source: Source) -> Source:
-    """Return a source whose file declares its strategy, or fails to, within a limit.
+def run_apart(source: Source) -> Source:
+    """Return a source once its file has declared its strategy, or failed to, within a limit.
 
     Raises
     ------

@@ -119,6 +119,23 @@ def warning(content: str) -> TextElement:
     return sentence(content, "warning").props("role=alert")
 
 
+#: Seconds between two looks at the server's health.
+HEALTH_EVERY = 5.0
+
+
+def follow_trouble(trouble: Callable[[], str | None]) -> None:
+    """Add a warning that is shown while the queue is in trouble."""
+    banner = warning("")
+    banner.set_visibility(False)
+
+    async def look() -> None:
+        reason = await ask(trouble)
+        banner.text = reason or ""
+        banner.set_visibility(reason is not None)
+
+    ui.timer(HEALTH_EVERY, look)
+
+
 def inside(selector: str) -> ui.teleport:
     """Open an element of markup of `pipeline.report`; what is made there stays there."""
     teleport = ui.teleport(selector)
@@ -324,11 +341,11 @@ async def attempt(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) 
         return await ask(call, *args, **kwargs)
     except UserError as error:
         options: dict[str, Any] = {"multi_line": True, "timeout": 10_000, "close_button": "Close"}
-        ui.notify(linked(in_labels(str(error))), type="negative", html=True, **options)
+        ui.notify(with_links(in_labels(str(error))), type="negative", html=True, **options)
         return None
 
 
-def linked(said: str) -> Markup:
+def with_links(said: str) -> Markup:
     """Escape a text for HTML, and make links of the addresses of jobs and sweeps in it."""
     address = re.compile(r"(?<= )(/(?:jobs|sweeps)/[0-9a-f]{32})")
     return Markup(address.sub(r'<a href="\1">\1</a>', str(escape(said))))

@@ -29,7 +29,7 @@ from pipeline.web.service.requests import (
     WalkForward,
 )
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
-from pipeline.web.studio.frame import COLOURS, linked
+from pipeline.web.studio.frame import COLOURS, with_links
 from pipeline.web.studio.widgets.candle_forms import market_select
 from pipeline.web.studio.widgets.estimate import is_worth_it, taken
 from pipeline.web.studio.widgets.form import (
@@ -53,10 +53,10 @@ _QUASAR = (files("nicegui") / "static/quasar.unimportant.css").read_text("utf-8"
 
 def test_the_address_of_a_job_in_a_refusal_is_a_link_and_nothing_else_is():
     at = f"/jobs/{'0a' * 16}"
-    said = linked(f"It runs as job 1: see {at}. <b> is {at}/x or x{at}?")
+    said = with_links(f"It runs as job 1: see {at}. <b> is {at}/x or x{at}?")
     assert said.count(f'<a href="{at}">{at}</a>') == 2
     assert "&lt;b&gt;" in said
-    assert linked("No address, as in /jobs/LIST.") == "No address, as in /jobs/LIST."
+    assert with_links("No address, as in /jobs/LIST.") == "No address, as in /jobs/LIST."
 
 
 @pytest.mark.parametrize(

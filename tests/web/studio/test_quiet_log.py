@@ -96,8 +96,8 @@ def test_a_fault_of_a_page_is_logged():
 
 BROKEN = """
 from nicegui import ui
-from pipeline.web import studio
-mount = studio.mount
+from pipeline.web import server
+mount = server.mount
 def broken(app, service):
     @ui.page("/broken")
     async def page():
@@ -106,7 +106,7 @@ def broken(app, service):
         ui.timer(0.1, lambda: 1 / 0, once=True)
         raise KeyError("this is broken")
     mount(app, service)
-studio.mount = broken
+server.mount = broken
 """
 
 

@@ -82,8 +82,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
 
 
 def _refuse(service: Service, configuration_id: str, error: UserError) -> None:
-    back = "All configurations", "/configurations"
-    if refusal(error, *back, what="configuration"):
+    if refusal(error, "All configurations", "/configurations", what="configuration"):
         # It is there all the same, and can be switched off.
         Activation(service, configuration_id, lambda: asyncio.sleep(0), active=True)
 

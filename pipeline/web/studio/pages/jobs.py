@@ -17,6 +17,7 @@ from pipeline.web.studio.frame import (
     Refresh,
     ask,
     attempt,
+    follow_trouble,
     frame,
     identity,
     in_labels,
@@ -25,7 +26,6 @@ from pipeline.web.studio.frame import (
     sentence,
     stage_badge,
     text,
-    warning,
 )
 from pipeline.web.studio.widgets.again import link_again
 
@@ -36,23 +36,10 @@ _NAMED = 3
 _COLUMNS = ("what", "status", "how far", "settings", "candles (UTC)", "seed", "asked for, UTC", "")
 
 
-def health(service: Service) -> None:
-    """Add a warning that is shown while the queue is in trouble."""
-    banner = warning("")
-    banner.set_visibility(False)
-
-    async def look() -> None:
-        reason = await ask(service.queue.trouble)
-        banner.text = reason or ""
-        banner.set_visibility(reason is not None)
-
-    ui.timer(HEALTH_EVERY, look)
-
-
 async def jobs_page(service: Service) -> None:
     """Show what was asked for, batch by batch, kept up to date."""
     with frame("Jobs", "/jobs", notice=service.read_only):
-        health(service)
+        follow_trouble(service.queue.trouble)
         table = Jobs(service, (await ask(composing.choices)).markets)
         await table.refresh()
         ui.timer(EVERY, table.refresh, immediate=False)

@@ -12,7 +12,7 @@ from pipeline.validation import wording
 from pipeline.validation.stages import STAGES, Stage
 from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.answers import RefusedRow
-from pipeline.web.service.following import Followed
+from pipeline.web.service.following import LiveState
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service, objection
 from pipeline.web.studio.frame import (
@@ -49,8 +49,8 @@ class Live(Refresh):
     def __init__(self, service: Service, theme: Theme) -> None:
         super().__init__()
         self._service, self._theme = service, theme
-        self._followed: Followed | None = None
-        self._cards: dict[str, FollowedCard] = {}
+        self._followed: LiveState | None = None
+        self._cards: dict[str, LiveCard] = {}
         self._refused: list[RefusedRow] | None = None
         self._alarms: list[LiveEvent] | None = None
         self._trouble = warning("")
@@ -91,7 +91,7 @@ class Live(Refresh):
         for place, (identity, signal) in enumerate(board.signals.items()):
             if identity not in self._cards:
                 with self._list:
-                    card = FollowedCard(self._service, self._theme, identity, self.refresh)
+                    card = LiveCard(self._service, self._theme, identity, self.refresh)
                     self._cards[identity] = card
             await self._cards[identity].show(signal, found.accounts.get(identity), place, now)
         self._show_refused(list(board.refused.values()))
@@ -159,7 +159,7 @@ _ACTIONS = {
 }
 
 
-class FollowedCard:
+class LiveCard:
     """One configuration, brought up to date in place."""
 
     def __init__(

@@ -197,15 +197,13 @@ class Landscape:
 
     def _figure(self) -> dict[str, Any]:
         mode: Mode = "slice" if self._mode == "slice" else "best"
-        where = (self._scores, self._x, self._y, mode, self._at)
+        scores, x, y, at, metric = self._scores, self._x, self._y, self._at, self._metric
         if self._view == "flat":
-            return heatmap(
-                *where, stored=self._stored, metric=self._metric, objective=self._objective
-            )
-        labels = {n: [setting(v) for v in self._scores.axes[n]] for n in (self._x, self._y)}
-        title = measure(self._metric, self._objective)
-        table = table_of(*where, self._metric)
-        return relief(table, labels, self._x, self._y, title, self._metric)
+            own, objective = self._stored, self._objective
+            return heatmap(scores, x, y, mode, at, stored=own, metric=metric, objective=objective)
+        labels = {name: [setting(value) for value in scores.axes[name]] for name in (x, y)}
+        table = table_of(scores, x, y, mode, at, metric)
+        return relief(table, labels, x, y, measure(metric, self._objective), metric)
 
     def _values(self) -> dict[str, ui.select]:
         """Add a control for the value of every parameter that may be held."""

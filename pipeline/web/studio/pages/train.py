@@ -14,8 +14,7 @@ from pipeline.errors import UserError
 from pipeline.web.service import composing, requests
 from pipeline.web.service.answers import Choices, StrategyChoice
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, frame, in_labels, part, sentence, text
-from pipeline.web.studio.pages.jobs import health
+from pipeline.web.studio.frame import ask, follow_trouble, frame, in_labels, part, sentence, text
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError, mark
 
@@ -39,7 +38,7 @@ async def training_page(service: Service, request: Request) -> None:
     except UserError:  # its file is broken since
         strategy = await ask(composing.strategy_choice, choices.strategies[0])
     with frame("Train", "/", notice=service.read_only):
-        health(service)
+        follow_trouble(service.queue.trouble)
         strategies = [one for one in words.get("strategies", "").split(",") if one.isidentifier()]
         part("train.jinja", "left_out", words.get("lacks"), strategies)
         with ui.element("div").classes("beside"):

@@ -9,7 +9,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from pipeline.validation.wording import duration, plural
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
-from pipeline.web.studio.frame import in_labels, linked, markup, part, text
+from pipeline.web.studio.frame import in_labels, markup, part, text, with_links
 
 #: Why nothing can be started.
 _IDLE = (
@@ -49,7 +49,7 @@ class Estimate:
         self._body.clear()
         with self._body:
             for line in sentences:
-                markup(linked(line), "p")
+                markup(with_links(line), "p")
 
     def show(self, answer: EstimateAnswer) -> None:
         """Show an estimate."""
