@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpu_engine import Int32, Int64
 from pipeline.report.rows import BestRow, ResultRow, columns_of
 from pipeline.report.shell import macro
-from pipeline.report.tables import Cells, Table
+from pipeline.report.tables import Table, slices
 from pipeline.report.trials import SCORE, Trials
 from pipeline.review.replay import Replay
 from pipeline.validation.wording import of_combination, plural, setting
@@ -96,11 +96,7 @@ def best_table(best: Best, again: Replay | None = None) -> Table:
         none = np.full(count, np.nan)
         whole[f"in_sample.{name}"] = seen
         whole[f"unseen.{name}"] = none if unseen is None else unseen.metrics[name]
-
-    def cells(start: int, end: int) -> Cells:
-        return {name: values[start:end] for name, values in whole.items()}
-
-    return Table(columns_of(BestRow, list(best.trials.parameters)), count, cells)
+    return Table(columns_of(BestRow, list(best.trials.parameters)), count, slices(whole))
 
 
 def days_sentences(again: Replay | str) -> list[str]:

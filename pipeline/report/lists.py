@@ -29,27 +29,15 @@ def _configuration(one: ConfigurationSummary | tuple[str, str]) -> dict[str, Any
     if isinstance(one, tuple):
         none = dict.fromkeys(ConfigurationRow.model_fields)
         return none | {"id": one[0], "refused": one[1]}
-    return {
-        "id": one.id,
-        "strategy": one.strategy,
-        "exchange": one.exchange,
-        "pair": one.pair,
-        "timeframe": one.timeframe,
+    return vars(one) | {  # the other columns are called as there
         "candles": "SYNTHETIC" if one.synthetic else "real",
         "stage": one.lifecycle_stage,
-        "beats_luck": one.beats_luck,
-        "luck_reason": one.luck_reason,
         "active": "active" if one.is_active else "not active",
         "net_profit": one.oos_net_profit,
         "sharpe_ratio": one.oos_sharpe_ratio,
-        "max_drawdown": one.max_drawdown,
         "trades": one.sample_size,
-        "p_value": one.p_value,
         "q_value": one.fdr_q_value,
         "method": one.optimizer,
-        "seed": one.seed,
-        "first_day": one.first_day,
-        "last_day": one.last_day,
         "stored": f"{one.created_at:%Y-%m-%dT%H:%M:%SZ}",
         "refused": "",
     }
@@ -64,26 +52,16 @@ def markets_table(markets: Sequence[SweptMarket]) -> Table:
 
 def _market(market: SweptMarket) -> dict[str, Any]:
     stored = market.configuration
-    return {
-        "market": market.market,
-        "exchange": market.exchange,
-        "pair": market.pair,
-        "timeframe": market.timeframe,
-        "strategy": market.strategy,
+    return vars(market) | {  # the other columns are called as there
         "candles": "SYNTHETIC" if market.synthetic else "real",
-        "status": market.status,
         "stage": market.stage,
         "beats_luck": stored and stored.luck.answer,
         "luck_reason": stored and stored.luck.reason,
         **{name: market.figure(name) for name in SWEPT_FIGURES},
         "trades": market.figure("sample_size"),
-        "p_value": market.p_value,
-        "surrogate_p": market.surrogate_p,
         "q_value": market.fdr_q_value,
-        "seconds": market.seconds,
         "configuration": None if stored is None else stored.id,
         "job": market.job_id,
-        "error": market.error,
     }
 
 

@@ -113,7 +113,7 @@ def equity_table(series: DailySeries) -> Table:
         "hold_return": none if series.hold is None else series.hold,
         "hold_equity": none if series.hold is None else np.cumprod(1.0 + series.hold),
     }
-    return Table(columns_of(EquityRow), len(equity), _slices(whole))
+    return Table(columns_of(EquityRow), len(equity), slices(whole))
 
 
 def windows_table(configuration: Configuration, windows: Sequence[Mapping[str, Any]]) -> Table:
@@ -129,7 +129,7 @@ def windows_table(configuration: Configuration, windows: Sequence[Mapping[str, A
         if inner:
             found = [(fields or {}).get(inner) for fields in found]
         whole[column.name] = np.array(found, np.float64)
-    return Table(columns, len(windows), _slices(whole))
+    return Table(columns, len(windows), slices(whole))
 
 
 def candles_table(series: StoredSeries, level: int | None) -> Table:
@@ -138,7 +138,7 @@ def candles_table(series: StoredSeries, level: int | None) -> Table:
     if level is None:
         return Table(columns, len(series), lambda a, b: _candles(series.as_stored(a, b)))
     whole = series.at(level)
-    return Table(columns, len(whole), _slices(_candles(whole)))
+    return Table(columns, len(whole), slices(_candles(whole)))
 
 
 def _candles(sticks: Candlesticks) -> Cells:
@@ -147,5 +147,6 @@ def _candles(sticks: Candlesticks) -> Cells:
     return {"timestamp": opens, **prices, "bars": sticks.bars}
 
 
-def _slices(whole: Cells) -> Callable[[int, int], Cells]:
+def slices(whole: Cells) -> Callable[[int, int], Cells]:
+    """Return what cuts whole columns into the cells of a slice."""
     return lambda start, end: {name: values[start:end] for name, values in whole.items()}

@@ -1,7 +1,6 @@
 """Reckon how far a sweep is over all stages of all its markets, and how long the rest takes."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from pipeline.results.records import ENDED, JobSummary, SweepView, utc_now
 from pipeline.web.service.answers import SweepProgress
@@ -43,9 +42,7 @@ def seconds_taken(jobs: Sequence[JobSummary]) -> list[float]:
     return [seconds for seconds in times if seconds is not None]
 
 
-def progress_of(
-    sweep: SweepView, jobs: Sequence[JobSummary], concurrent: int, now: datetime | None = None
-) -> SweepProgress:
+def progress_of(sweep: SweepView, jobs: Sequence[JobSummary], concurrent: int) -> SweepProgress:
     """Say how far a sweep is.
 
     Parameters
@@ -59,7 +56,7 @@ def progress_of(
     done = sum(share(job) for job in jobs)
     left = None
     if sweep.status == "running" and 0 < ended < len(jobs):
-        elapsed = ((now or utc_now()) - sweep.created_at).total_seconds()
+        elapsed = (utc_now() - sweep.created_at).total_seconds()
         times = seconds_taken(jobs)
         mean = sum(times) / len(times) if times else elapsed / ended
         left = mean * (len(jobs) - done) / min(concurrent, len(jobs) - ended)
