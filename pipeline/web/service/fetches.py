@@ -76,21 +76,16 @@ class _Fetch:
     def view(self) -> FetchView:
         market = self.config.market
         since, until = self.config.data.span_ms(milliseconds(self.created_at))
-        return FetchView(
-            id=self.id,
-            market=self.market,
-            candles_id=market.stored_id,
-            since=moment(since),
-            until=moment(until),
-            status=self.status,
-            candles=self.done,
-            total=self.total,
-            seconds_left=self._seconds_left(),
-            quality=self.quality,
-            error=self.error,
-            notes=list(self.notes),
-            created_at=self.created_at,
-            ended_at=self.ended_at,
+        return FetchView.model_validate(
+            vars(self)
+            | {
+                "candles_id": market.stored_id,
+                "since": moment(since),
+                "until": moment(until),
+                "candles": self.done,
+                "seconds_left": self._seconds_left(),
+                "notes": list(self.notes),
+            }
         )
 
     def _seconds_left(self) -> float | None:
