@@ -6,8 +6,6 @@ Of their artifacts nothing but the days out of sample is read.
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pipeline.config import StorageConfig
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.comparison import LEAST, MOST, Candidate, Comparison
@@ -15,9 +13,7 @@ from pipeline.report.loading import days_of
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
 from pipeline.web.service.answers import Answer, RefusedRow
-from pipeline.web.service.requests import ConfigurationId
-
-_ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
+from pipeline.web.service.requests import is_id
 
 
 class ComparedLine(Answer):
@@ -96,8 +92,8 @@ class ComparisonService:
             raise UserError(f"id: name {LEAST} to {MOST} configurations; {len(ids)} were named.")
         if len(set(ids)) < len(ids):
             raise UserError("id: a configuration was named twice. Name each once.")
-        shaped = [one for one in ids if _is_id(one)]
-        stored = {one.id: one for one in self._repository.checks.stored_of(shaped)}
+        known = [one for one in ids if is_id("configuration", one)]
+        stored = {one.id: one for one in self._repository.checks.stored_of(known)}
         gone = {one: "no configuration has this id" for one in ids if one not in stored}
         refused, candidates = dict(gone), list[Candidate]()
         for checked in (stored[one] for one in ids if one in stored):
@@ -116,11 +112,3 @@ class ComparisonService:
         series = days_of(self._storage, configuration)
         why = "" if series else "Its days out of sample are not there, or not what was stored."
         return Candidate(configuration, job, series, why)
-
-
-def _is_id(word: str) -> bool:
-    try:
-        _ID.validate_python(word)
-    except ValidationError:
-        return False
-    return True

@@ -14,6 +14,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
+    ValidationError,
     model_validator,
 )
 
@@ -78,6 +80,22 @@ ConfigurationId = Annotated[
         "PATTERN_DATE_TIME_HEX, as /api/configurations lists them",
     ),
 ]
+_IDS: dict[str, TypeAdapter[str]] = {
+    "configuration": TypeAdapter(ConfigurationId),
+    "job": TypeAdapter(JobId),
+    "sweep": TypeAdapter(JobId),
+}
+
+
+def is_id(kind: str, word: str) -> bool:
+    """Tell whether a word looks like the id of a configuration, a job or a sweep."""
+    try:
+        _IDS[kind].validate_python(word)
+    except ValidationError:
+        return False
+    return True
+
+
 WindowDays = Annotated[int, Field(ge=1, le=3650)]
 
 

@@ -16,7 +16,6 @@ from markupsafe import Markup, escape
 from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConflictError, UserError
 from pipeline.report.echart import is_known, option
@@ -25,7 +24,7 @@ from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
-from pipeline.web.service.requests import ConfigurationId, JobId
+from pipeline.web.service.requests import is_id
 from pipeline.web.studio import reader
 from pipeline.web.studio.widgets.mistakes import in_labels as in_labels  # pages take it here
 
@@ -37,13 +36,6 @@ _PAGES = (
     ("Live", "/live"),
     ("Sweeps", "/sweeps"),
 )
-
-#: What an address names of each kind.
-_IDS: dict[str, TypeAdapter[str]] = {
-    "configuration": TypeAdapter(ConfigurationId),
-    "job": TypeAdapter(JobId),
-    "sweep": TypeAdapter(JobId),
-}
 
 #: Quasar's own green and light blue are too bright for the white words of a message.
 COLOURS = {"primary": "#1f5fae", "positive": "#17704f", "info": "#1f5fae"}
@@ -147,10 +139,9 @@ def inside(selector: str) -> ui.teleport:
 
 def identity(kind: str, word: str) -> str:
     """Return the id that an address names; `UserError` where none of this kind looks so."""
-    try:
-        return _IDS[kind].validate_python(word)
-    except ValidationError:
-        raise UserError(f"That is no id of a {kind}.") from None
+    if not is_id(kind, word):
+        raise UserError(f"That is no id of a {kind}.")
+    return word
 
 
 def refusal(
