@@ -105,8 +105,8 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
 
     @routes.get("/fetches")
     def fetches(
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        limit: requests.Limit = 50,
+        offset: requests.Offset = 0,
     ) -> candle_models.FetchPage:
         """List the fetches of this server: what runs and waits by its turn, then newest first."""
         return service.candles.fetches.page(limit, offset)

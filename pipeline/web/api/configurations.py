@@ -130,7 +130,7 @@ def router(service: Service) -> APIRouter:
     def audit(
         configuration_id: ConfigurationId,
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = SOME_ROWS,
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        offset: requests.Offset = 0,
     ) -> answers.AuditPage:
         """List every change of it, oldest first."""
         trail = service.audit_trail(configuration_id)
@@ -141,7 +141,7 @@ def router(service: Service) -> APIRouter:
     def paper(
         configuration_id: ConfigurationId,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        offset: requests.Offset = 0,
     ) -> PaperLedger:
         """Show its paper account: trades, days and journal, newest first, a page at a time."""
         return service.paper(configuration_id, limit, offset)

@@ -20,7 +20,7 @@ from pipeline.web.api.events import HEARTBEAT, HEARTBEAT_EVERY, UNBUFFERED, Even
 from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import tags_of
 from pipeline.web.service.answers import SignalPage
-from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId, text_of
+from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId, Offset, text_of
 from pipeline.web.service.service import Service
 from pipeline.web.service.signals import Board, Signals, changes
 
@@ -194,7 +194,7 @@ def router(
         ids: Ids = [],  # noqa: B006 (FastAPI's way)
         wait: Wait = 0.0,
         limit: Annotated[int, Query(ge=1, le=MOST_SIGNALS)] = MOST_SIGNALS,
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        offset: Offset = 0,
         if_none_match: Annotated[list[str] | None, Header()] = None,
     ) -> SignalPage | Response:
         """Show the newest signal of all that is switched on.

@@ -76,8 +76,8 @@ def router(
     @routes.get("/jobs")
     def jobs(
         status: Annotated[list[Status] | None, Query(max_length=5)] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        limit: requests.Limit = 50,
+        offset: requests.Offset = 0,
     ) -> JobPage:
         """List jobs, newest first."""
         return service.jobs(*(status or ()), limit=limit, offset=offset)
@@ -127,8 +127,8 @@ def sweep_router(service: Service) -> APIRouter:
 
     @routes.get("")
     def sweeps(
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        limit: requests.Limit = 50,
+        offset: requests.Offset = 0,
     ) -> SweepPage:
         """List sweeps, newest first; what was edited is in ``refused`` with the reason."""
         return service.sweeps(limit, offset)

@@ -10,7 +10,9 @@ from pipeline.web.service.answers import Answer, Page
 from pipeline.web.service.requests import (
     LIST_LIMIT,
     History,
+    Limit,
     MarketName,
+    Offset,
     Pair,
     Request,
     Word,
@@ -38,8 +40,8 @@ class CandleFilter(Request):
     exchange: Word | None = None
     pair: Pair | None = None
     timeframe: Timeframe | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    limit: Limit = 50
+    offset: Offset = 0
 
 
 class ImportQuery(Request):

@@ -96,6 +96,9 @@ def is_id(kind: str, word: str) -> bool:
     return True
 
 
+#: Rows of a page of a list, and how many come before it.
+Limit = Annotated[int, Field(ge=1, le=200)]
+Offset = Annotated[int, Field(ge=0, le=10_000_000)]
 WindowDays = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -348,8 +351,8 @@ class ConfigurationFilter(Request):
 class ConfigurationQuery(ConfigurationFilter):
     """Which stored configurations, in which order, and which page of them."""
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    limit: Limit = 50
+    offset: Offset = 0
 
 
 class HeatmapQuery(Request):
