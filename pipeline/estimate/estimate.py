@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from gpu_engine import DAY_MS
 from pipeline.config import PLATEAU_LIMIT, BayesianConfig, GridConfig, RandomConfig, TrainConfig
 from pipeline.estimate.candles import Source, candles_at_hand
 from pipeline.estimate.probe import Speed, grid_of, power_note, sample_trades
@@ -62,7 +61,7 @@ class History:
         UserError
             When they are too few.
         """
-        all_days = Days(0, DAY_MS // timeframe_ms(config.market.timeframe), days)
+        all_days = Days(0, timeframe_ms("1d") // timeframe_ms(config.market.timeframe), days)
         parts = splits(config.validation, all_days)
         final = final_window(config.validation, all_days)
         trained = [part.train.end - part.train.start for part in parts]

@@ -15,10 +15,7 @@ from pipeline.report.loading import SweptMarket
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, figure
 from pipeline.results.artifacts import DailySeries, NullDistribution
 from pipeline.validation.band import EquityBand
-from pipeline.validation.stages import REQUIREMENTS
-
-#: Of the false-discovery rate (validation rules §6).
-Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
+from pipeline.validation.stages import Q_LIMIT
 
 _PERCENT = ",.1%"
 #: Beside a curve that peaks at over this many times its equity another is a flat line; and the

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from gpu_engine import REASONS
 from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report import figures, headline, performance
 from pipeline.report.heatmap import choices, heatmaps, is_whole, scores_of
@@ -19,12 +18,13 @@ from pipeline.report.shell import TEMPLATES, macro, render
 from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.sweep import luck, verdicts
 from pipeline.report.theme import Figure, neutral, themed
-from pipeline.report.trades import DETAILED, side, trade_charts
+from pipeline.report.trades import DETAILED, reason, side, trade_charts
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
 from pipeline.results.records import Sweep
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.record_tables import record_tables, settings, statistic_rows
+from pipeline.validation.stages import Q_LIMIT
 
 #: Fields of a quality report that are milliseconds since the epoch.
 _MOMENTS = frozenset(
@@ -93,7 +93,7 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
         verdicts=verdicts(markets),
         luck=luck(sweep, markets),
         pooled=[line for pool in sweep.pooled or () for line in pooled_sentences(pool)],
-        Q_LIMIT=figures.Q_LIMIT,
+        Q_LIMIT=Q_LIMIT,
         failures=[f"{m.name}: {m.error}" for m in markets if m.error is not None],
     )
 
@@ -212,7 +212,7 @@ EXCURSIONS = "Each trade: how far it ran against itself and in its favour."
 #: What the templates call.
 TEMPLATES.globals.update(
     EXCURSIONS=EXCURSIONS,
-    REASONS=REASONS,
+    reason=reason,
     base64=lambda text: base64.b64encode(text.encode()).decode(),
     document_text=lambda row: json.dumps(row.document, indent=2, ensure_ascii=False),
     excursion_table_of=lambda report: performance.excursion_table(

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.market_data.timeframe import TIMEFRAMES
-from pipeline.report.figures import Q_LIMIT
 from pipeline.report.loading import SweptMarket
 from pipeline.results.records import SweepView
-from pipeline.validation.stages import STAGES
+from pipeline.validation.stages import Q_LIMIT, STAGES
 from pipeline.validation.wording import defined, marked, number, percent, plural, share, small
 
 

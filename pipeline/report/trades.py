@@ -201,6 +201,11 @@ def _entries(candles: Candles, trades: NDArray[np.void]) -> dict[str, Any]:
     }
 
 
+def reason(trade: np.void) -> str:
+    """Say by what a trade ended."""
+    return REASONS[trade["reason"]].replace("_", " ")
+
+
 def side(trade: np.void) -> str:
     """Say which way a trade went."""
     return "long" if trade["side"] > 0 else "short"

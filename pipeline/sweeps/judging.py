@@ -18,11 +18,8 @@ from pipeline.results.pooled import pooled_verdicts
 from pipeline.results.sweeps import Claim
 from pipeline.validation.multiple_testing import sweep_q_values
 from pipeline.validation.pooling import PooledVerdict
-from pipeline.validation.stages import REQUIREMENTS, Stage, judge, position_size
+from pipeline.validation.stages import Q_LIMIT, Stage, judge, position_size
 from pipeline.validation.wording import number, plural
-
-#: Of the false-discovery rate (validation rules §6).
-Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 
 
 def judge_sweep(repository: Repository, root: Path, claim: Claim, note: Note) -> None:

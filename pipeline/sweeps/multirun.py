@@ -11,10 +11,11 @@ from pipeline.cli.console import Console
 from pipeline.config import SURROGATES, TrainConfig, load, strategy_name
 from pipeline.errors import Note
 from pipeline.results.database import open_database
-from pipeline.sweeps.judging import Q_LIMIT, judge_together, pool
+from pipeline.sweeps.judging import judge_together, pool
 from pipeline.sweeps.manifest import surrogate_count
 from pipeline.sweeps.table import MarketRow, show
 from pipeline.validation.pooling import PooledVerdict
+from pipeline.validation.stages import Q_LIMIT
 
 
 def finish(jobs: Sequence[Outcome]) -> None:

@@ -26,6 +26,8 @@ SIZE_RULES = "3"
 
 #: Level of every test that decides a stage.
 LEVEL = 0.05
+#: Limit of the false-discovery rate among the markets of a sweep.
+Q_LIMIT = 0.1
 
 #: Size of beta above which a series rides the market, up or down: it must show alpha beside it
 #: (validation rules §6).
@@ -105,7 +107,7 @@ REQUIREMENTS = (
     Requirement("DISCOVERY", "sample_size", ">=", 30),
     Requirement("DISCOVERY", "alpha_p", "<", LEVEL, where=("beta", RIDES_MARKET)),
     Requirement("DISCOVERY", "surrogate_p", "<", LEVEL),
-    Requirement("DISCOVERY", "fdr_q_value", "<", 0.1, optional=True),
+    Requirement("DISCOVERY", "fdr_q_value", "<", Q_LIMIT, optional=True),
     Requirement("DISCOVERY", WATCHED, "<", WATCHED_LEVEL, optional=True, listed=False),
     Requirement("MATURE", "sample_size", ">=", MOST_TRADES_NEEDED, relaxed_by="trades_needed"),
     Requirement("MATURE", "sharpe_ratio", ">", 1.5),

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 from fastapi import Request
 from nicegui import ui
 
-from gpu_engine import DAY_MS
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_table, in_short
 from pipeline.market_data.store.inventory import StoredMarket, StoredMonth
@@ -240,11 +239,12 @@ def training_link(market: StoredMarket, named: set[tuple[str, str, str]]) -> tup
     """
     if market.first is None or market.last is None:
         return None
+    day = timeframe_ms("1d")
     edges = [market.first, *(edge for hole in market.holes for edge in hole)]
     edges.append(market.last + timeframe_ms(market.timeframe))
     since, until = max(
         (
-            (-(-start // DAY_MS), end // DAY_MS)
+            (-(-start // day), end // day)
             for start, end in zip(edges[::2], edges[1::2], strict=True)
         ),
         key=lambda days: (days[1] - days[0], days[0]),
@@ -255,7 +255,7 @@ def training_link(market: StoredMarket, named: set[tuple[str, str, str]]) -> tup
     words = {"more": market.id}
     if key in named:
         words = dict(zip(("exchange", "pair", "timeframe"), key, strict=True))
-    first, last, end = (utc(day * DAY_MS)[:10] for day in (since, until - 1, until))
+    first, last, end = (utc(at * day)[:10] for at in (since, until - 1, until))
     part = ", the longest part without a hole" if market.holes else ""
     address = f"/?{urlencode(words | {'since': first, 'until': end}, safe=',/:')}"
     return f"Train on {first} to {last}{part}", address

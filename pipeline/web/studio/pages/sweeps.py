@@ -8,13 +8,13 @@ from typing import Any
 from nicegui import ui
 
 from pipeline.errors import UserError
-from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
+from pipeline.report.figures import discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket
 from pipeline.report.sweep import in_figures, luck, matrix, verdicts
 from pipeline.results.records import Sweep, SweepView
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
-from pipeline.validation.stages import STAGES
+from pipeline.validation.stages import Q_LIMIT, STAGES
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.service import Service

@@ -11,13 +11,12 @@ import numpy as np
 from markupsafe import Markup
 from nicegui import context, ui
 
-from gpu_engine import REASONS
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report import candle_chart
 from pipeline.report.loading import ReportData
 from pipeline.report.page import EXCURSIONS, excursion_part
-from pipeline.report.trades import MARGIN, side
+from pipeline.report.trades import MARGIN, reason, side
 from pipeline.validation.wording import percent, plural, price
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
@@ -157,7 +156,7 @@ class Trades:
         return (
             f"Trade {number:,} of {len(self._trades):,}: {side(trade)} at {price(trade['entry'])}"
             f" on {utc(int(self._entered[number - 1]))}, out by"
-            f" {REASONS[trade['reason']].replace('_', ' ')} at {price(trade['exit'])},"
+            f" {reason(trade)} at {price(trade['exit'])},"
             f" {percent(float(trade['ret']))}. {', '.join(levels).capitalize()}"
         ).strip() + ("." if levels else "")
 
@@ -214,7 +213,7 @@ class Trades:
             price(trade["entry"]),
             left,
             price(trade["exit"]),
-            REASONS[trade["reason"]].replace("_", " "),
+            reason(trade),
             percent(float(trade["ret"])),
         )
 
