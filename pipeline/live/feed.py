@@ -260,7 +260,7 @@ class ExchangeFeed(Feed):
         self._take(self._laid(raw))
         self._raw = raw
         span = start, int(rows[-1, 0]) + self.step
-        self._fresh += settled(rows, span, self.step, now + self._ahead_ms)
+        self._fresh += settled(rows, span, self.step, now + self._clock.ahead_ms)
         self._schedule(now)
         return int(self.candles.timestamp[-1]) != before
 
