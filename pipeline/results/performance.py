@@ -16,6 +16,9 @@ import numpy as np
 from gpu_engine import Candles, Costs, Float, metrics_of
 from pipeline.validation.breakdown import Trades, rested, unslipped
 
+#: Share of the days beyond the value at risk.
+TAIL = 1 - 0.95
+
 
 def gross_win_rate(trades: Trades, slippage: float) -> float | None:
     """Share of trades whose exit beat their entry before fees and slippage.
@@ -90,24 +93,24 @@ def drawdown_duration(returns: Float) -> int:
     return longest
 
 
-def value_at_risk(returns: Float, level: float = 0.95) -> float | None:
-    """Historical value at risk of one day: minus the (1 − level) quantile, positive when a loss.
+def value_at_risk(returns: Float) -> float | None:
+    """Historical value at risk of one day: minus the 5 % quantile, positive when a loss.
 
     The quantile is interpolated linearly (definition 7 of Hyndman & Fan 1996). None without days.
     """
     if not len(returns):
         return None
-    return 0.0 - float(np.quantile(returns, 1 - level))  # and never −0
+    return 0.0 - float(np.quantile(returns, TAIL))  # and never −0
 
 
-def conditional_value_at_risk(returns: Float, level: float = 0.95) -> float | None:
+def conditional_value_at_risk(returns: Float) -> float | None:
     """Mean loss of the days at or beyond `value_at_risk`, positive when a loss.
 
     None without days.
     """
     if not len(returns):
         return None
-    return 0.0 - float(returns[returns <= np.quantile(returns, 1 - level)].mean())
+    return 0.0 - float(returns[returns <= np.quantile(returns, TAIL)].mean())
 
 
 def kelly_fraction(win_rate: float, avg_win: float, avg_loss: float, n_trades: int) -> float | None:

@@ -30,26 +30,6 @@ from pipeline.review.stored import (
 )
 
 
-def checked_with_artifacts(
-    repository: Repository,
-    storage: StorageConfig,
-    configuration_id: str,
-    cache: Cache | None = None,
-) -> Checked:
-    """Read a configuration, and compare it and its artifacts with what was stored.
-
-    ``cache`` is that of `differences`.
-
-    Raises
-    ------
-    UnknownIdError
-        When it is not stored.
-    """
-    (checked,) = repository.checks.of([configuration_id])
-    artifacts = artifact_clauses(storage, checked.configuration, cache)
-    return replace(checked, clauses=(*checked.clauses, *artifacts))
-
-
 def explain_stored(
     repository: Repository,
     storage: StorageConfig,
@@ -171,7 +151,9 @@ def check(repository: Repository, storage: StorageConfig, configuration: Configu
             artifact_folder(storage, configuration)
         except UserError as error:
             raise ConflictError(str(error)) from None
-    checked_with_artifacts(repository, storage, configuration.id).agreed()
+    (checked,) = repository.checks.of([configuration.id])
+    artifacts = artifact_clauses(storage, checked.configuration)
+    replace(checked, clauses=(*checked.clauses, *artifacts)).agreed()
     if configuration.artifacts is None:
         return
     record = read_record(storage, configuration, ())

@@ -62,7 +62,7 @@ class Content:
         return self.layout is not None and self.layout.kind == "trades"
 
 
-def read_file(path: str | Path, notation: Notation | None = None) -> RawCandles:
+def read_file(path: str | Path) -> RawCandles:
     """Read the candles of one file, packed or not, in the order of the file.
 
     The open time is a count since the epoch (UTC; its magnitude tells seconds, milli-, micro- and
@@ -78,7 +78,7 @@ def read_file(path: str | Path, notation: Notation | None = None) -> RawCandles:
     if len(found) > 1:
         names = first_of(["/".join(member.parts[1:]) for member in found], 5)
         raise UserError(f"{path} holds {len(found)} files ({names}). Name one file.")
-    notation = notation or Notation()
+    notation = Notation()
     content = recognized(found[0], notation)
     if content.trades:
         raise NotCandlesError(

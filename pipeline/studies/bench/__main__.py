@@ -123,7 +123,7 @@ def _engine(options: argparse.Namespace, history: History, console: Console) -> 
     if options.against is None:
         backends = _timed_backends(options.backend)
         setting = Training.default(options.overrides).setting
-        parity = check_parity(setting, candles, backends, PARITY_SAMPLE, seed=0)
+        parity = check_parity(setting, candles, backends, PARITY_SAMPLE)
         if parity.disagreements:
             for name, index, disagreement in parity.disagreements:
                 console.note(f"{name}, combination {index}: {disagreement}")

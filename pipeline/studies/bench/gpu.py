@@ -131,7 +131,7 @@ def measure_kernels(bench: Bench) -> None:
     tiny = bench._replace(candles=candles)
     setting = setting_of(finer(bench.grid, TINY))
     start = time.perf_counter()
-    disagreements = check_parity(setting, candles, [bench.cuda], PARITY_SAMPLE, 0).disagreements
+    disagreements = check_parity(setting, candles, [bench.cuda], PARITY_SAMPLE).disagreements
     bench.figures.write("first_use_s", time.perf_counter() - start)
     bench.figures.write("parity", [str(d) for _, _, d in disagreements[:10]])
     cuda, numpy = (tiny.evaluator(TINY, b) for b in (bench.cuda, choose("numpy").backend))

@@ -20,9 +20,9 @@ PROMISED: dict[Stage, float] = {"VALIDATION": 0.05, "MATURE": 0.01}
 TRUE_SHARES = (0.01, 0.05, 0.10)
 
 
-def _below(figures: Figures, name: str, level: float = 0.05) -> bool:
+def _below(figures: Figures, name: str) -> bool:
     value = figures.get(name)
-    return value is not None and value < level
+    return value is not None and value < 0.05
 
 
 def _meets_the_rest(figures: Figures) -> bool:
