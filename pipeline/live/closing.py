@@ -26,8 +26,8 @@ from pipeline.results.live_models import (
 )
 from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
 from pipeline.review import stored
+from pipeline.review.later_evidence import may_rise, record_look
 from pipeline.review.monitoring import MonitoringResult, evaluate_new_days
-from pipeline.review.rise import may_rise, record_look
 from pipeline.validation.decay import SEQUENTIAL
 from pipeline.validation.holding import hold_returns
 from pipeline.validation.watching import days_of_look, look_at

@@ -20,8 +20,7 @@ from pipeline.results.document import (
     without_later_fields,
 )
 from pipeline.results.jsonable import jsonable
-from pipeline.review.live_orders import execution_metrics, gate_values
-from pipeline.review.rise import watched_figures
+from pipeline.review.later_evidence import execution_metrics, gate_values, watched_figures
 from pipeline.validation.decay import DEATH_SIGNALS
 from pipeline.validation.stages import Stage, gates_from, judge, position_size
 

@@ -17,8 +17,8 @@ from pipeline.results import records
 from pipeline.results.records import MONITOR, ConfigurationEvent
 from pipeline.review.caveats import caveats
 from pipeline.review.gates import FIGURES, ExplainedGate, explained
+from pipeline.review.later_evidence import ways_to_rise
 from pipeline.review.next_step import Step, next_step, track_record_needed
-from pipeline.review.rise import ways_to_rise
 from pipeline.validation import wording
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.sequential import LEVEL

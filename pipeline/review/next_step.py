@@ -11,7 +11,7 @@ from typing import Literal
 
 from gpu_engine import DAYS_PER_YEAR
 from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent, utc_now
-from pipeline.review.rise import may_rise
+from pipeline.review.later_evidence import may_rise
 from pipeline.validation.stages import LEVEL, WATCHED_LEVEL, Gate, gates_from
 from pipeline.validation.watching import FEWEST_TRADES, LOOKS
 from pipeline.validation.wording import plural

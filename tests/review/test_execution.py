@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UnknownIdError
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.review.live_orders import record_execution
+from pipeline.review.later_evidence import record_execution
 from pipeline.validation.stages import Stage, judge
 from support.databases import later_events
 from support.v3_document import document

@@ -12,8 +12,7 @@ from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.derived import judge_again
 from pipeline.review.explanation import explain
-from pipeline.review.live_orders import record_execution
-from pipeline.review.rise import record_look
+from pipeline.review.later_evidence import record_execution, record_look
 from pipeline.validation.stages import judge
 from pipeline.validation.watching import Look
 from support.databases import later_events

@@ -12,7 +12,7 @@ import pytest
 from pipeline import verify
 from pipeline.config import StorageConfig
 from pipeline.results.database import open_database
-from pipeline.review.live_orders import record_execution
+from pipeline.review.later_evidence import record_execution
 from pipeline.sweeps.judging import judge_together
 from pipeline.web.service.signals import ActiveList
 from support.edits import Target

@@ -12,7 +12,7 @@ from gpu_engine import REASONS
 from pipeline import monitor, verify
 from pipeline.config import StorageConfig
 from pipeline.review import integrity
-from pipeline.review.live_orders import record_execution
+from pipeline.review.later_evidence import record_execution
 from pipeline.sweeps.judging import judge_together
 from pipeline.training.rules import CHANGES, VERSION, changes_since
 from support.databases import after_every_query

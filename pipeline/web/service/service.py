@@ -18,7 +18,7 @@ from pipeline.report.lists import configurations_table
 from pipeline.report.loading import ReportData, load_report, load_sight
 from pipeline.report.tables import Table
 from pipeline.results.records import Configuration, ConfigurationEvent, ConfigurationSummary
-from pipeline.review import integrity, live_orders
+from pipeline.review import integrity, later_evidence
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES, Stage
 from pipeline.web.service import answers, requests
@@ -262,7 +262,7 @@ class Service(BatchService):
     ) -> ConfigurationSummary:
         """Record what live orders did and judge the stage anew."""
         self.configuration(configuration_id)
-        live_orders.record_execution(
+        later_evidence.record_execution(
             self._writable, configuration_id, report.model_dump(exclude_none=True)
         )
         return self._summary(configuration_id)
