@@ -309,7 +309,7 @@ class SweptMarket:
     @property
     def deciding_p(self) -> float | None:
         """The p-value that it counts with (validation rules §3.2); None where it does not."""
-        p = deciding_p({"p_value": self.p_value, "surrogate_p": self.surrogate_p})
+        p = None if self.configuration is None else deciding_p(self.configuration.statistics)
         return 1.0 if p is None and self.status in ("done", "skipped", "cancelled") else p
 
     @property

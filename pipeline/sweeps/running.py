@@ -33,7 +33,6 @@ from pipeline.sweeps.table import MarketRow, noun, show
 from pipeline.training import job
 from pipeline.training.run import Reporter
 from pipeline.training.storing import HURRY, UNSTORED
-from pipeline.validation.stages import deciding_p
 from pipeline.validation.wording import plural
 
 #: Seconds between two looks whether the database answers.
@@ -226,9 +225,9 @@ def _lowest(best: SweepMarket) -> str:
 
 
 def _deciding(row: SweepMarket) -> tuple[float, float]:
-    """Order markets by the p-value that decides, those without one last, and then by p."""
-    decides = deciding_p({"p_value": row.p_value, "surrogate_p": row.surrogate_p})
-    first, second = (math.inf if p is None else p for p in (decides, row.p_value))
+    """Order markets by the surrogate p, those without one last, and then by p."""
+    p = (None, None) if row.p_value is None else (row.surrogate_p, row.p_value)
+    first, second = (math.inf if value is None else value for value in p)
     return first, second
 
 

@@ -181,17 +181,21 @@ def awaits_reality_check(figures: Mapping[str, float | None]) -> bool:
 def deciding_p(figures: Mapping[str, Any]) -> float | None:
     """Return the p-value that decides VALIDATION, which q is made of (validation rules §3.2).
 
-    The largest of those among its gates: all must be small, so the largest is the p-value of all
-    together. A surrogate test that was not made counts as 1, because another gate had failed: such
-    a market is a test that failed, not one that is absent. Where ``p_value`` is undefined there was
-    nothing to test, and the answer is None.
+    The largest of those that its gates ask for: all must be small, so the largest is the p-value of
+    all together. One that is unknown counts as 1: a surrogate test is not made where another gate
+    has failed, and such a market is a test that failed, not one that is absent. Where ``p_value``
+    is undefined there was nothing to test, and the answer is None.
     """
-    p_value, surrogate_p = figures.get("p_value"), figures.get("surrogate_p")
-    if p_value is None:
+    if figures.get("p_value") is None:
         return None
-    known = {"p_value": p_value, "surrogate_p": 1.0 if surrogate_p is None else surrogate_p}
-    gates = {requirement.name for requirement in REQUIREMENTS if requirement.stage == "DISCOVERY"}
-    return max(float(value) for name, value in known.items() if name in gates)
+    p_values = [
+        _known(figures, requirement.name)
+        for requirement in REQUIREMENTS
+        if requirement.stage == "DISCOVERY"
+        and requirement.name in ("p_value", "alpha_p", "surrogate_p")
+        and (requirement.where is None or _larger(figures, *requirement.where))
+    ]
+    return max(1.0 if p is None else p for p in p_values)
 
 
 def _judge_one(requirement: Requirement, figures: Mapping[str, float | None]) -> Gate:

@@ -51,6 +51,16 @@ def test_a_payment_a_minute_late_is_one_and_other_hours_of_the_day_are_kept():
     assert (history.known, history.stood_in) == (4, 1)
 
 
+@pytest.mark.parametrize(
+    ("hours", "due"), [(11, []), (12, [8]), (19, [8]), (20, [8, 16]), (28, [8, 16, 24]),
+                       (36, [8, 16, 24, 32])]
+)  # fmt: skip
+def test_what_is_missing_between_two_is_due_every_8_hours_from_the_first(hours, due):
+    known = START + HOUR * np.array([1, 1 + hours])
+    history = funding_history(raw(known), candles(2 + hours), 1e-4, "x")
+    assert ((history.funding.timestamp - known[0]) // HOUR).tolist() == [0, *due, hours]
+
+
 def test_payments_every_hour_have_no_gap():
     history = funding_history(raw(START + HOUR * np.arange(48)), candles(48), None, "x")
     assert (history.known, history.stood_in) == (47, 0)

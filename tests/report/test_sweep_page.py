@@ -37,7 +37,8 @@ def markets(report):
 
     def market(name, sharpe, p, q, **fields):
         metrics = stored.out_of_sample | {"sharpe_ratio": sharpe}
-        row = replace(stored, out_of_sample=metrics, **fields)
+        figures = stored.statistics | {"p_value": p, "surrogate_p": p, "beta": 0.1}
+        row = replace(stored, out_of_sample=metrics, statistics=figures, **fields)
         return SweptMarket(name, "done", row, p, p, q, 1.5, None, row.synthetic)
 
     return [

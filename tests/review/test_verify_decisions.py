@@ -159,7 +159,8 @@ def test_a_market_that_stored_nothing_counts_in_q_and_in_its_receipt(tmp_path):
     assert [row["status"] for row in markets] == ["done"] * 4
     stored = [row for row in markets if row["configuration_id"] is not None]
     assert len(stored) == 2
-    p_values = [deciding_p(row) for row in stored]
+    read = ask(tmp_path, lambda r: [r.configurations.read(s["configuration_id"]) for s in stored])
+    p_values = [deciding_p(one.statistics) for one in read]
     assert [row["fdr_q_value"] for row in stored] == pytest.approx(
         adjusted([*p_values, 1.0, 1.0], "bh")[:2].tolist()
     )

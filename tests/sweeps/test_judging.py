@@ -33,19 +33,35 @@ def both(monkeypatch):
     ],
 )
 def test_the_larger_p_decides_and_one_not_made_is_1(both, p_value, surrogate_p, expected):
-    assert deciding_p({"p_value": p_value, "surrogate_p": surrogate_p}) == expected
+    assert deciding_p({"p_value": p_value, "surrogate_p": surrogate_p, "beta": 0.0}) == expected
 
 
 def test_the_p_that_decides_is_one_of_those_that_are_judged():
     gates = {r.name for r in REQUIREMENTS if r.stage == "DISCOVERY"}
-    figures = {"p_value": 0.011, "surrogate_p": 0.012}
+    figures = {"p_value": 0.011, "surrogate_p": 0.012, "beta": 0.1}
     assert deciding_p(figures) == max(p for name, p in figures.items() if name in gates)
+
+
+@pytest.mark.parametrize(
+    ("beta", "alpha_p", "expected"),
+    [
+        (0.6, 0.049, 0.049),
+        (-0.6, 0.049, 0.049),
+        (0.6, 0.001, 0.01),
+        (0.2, 0.049, 0.01),
+        (None, 0.049, 0.049),
+        (0.6, None, 1.0),
+    ],
+)
+def test_alpha_decides_where_a_series_rides_the_market(beta, alpha_p, expected):
+    figures = {"p_value": 0.01, "surrogate_p": 0.01, "beta": beta, "alpha_p": alpha_p}
+    assert deciding_p(figures) == expected
 
 
 def test_q_by_hand(both):
     """Four tests and one that is none: q of rank k is p · 4 / k, and no larger than the next."""
     figures = [(0.01, 0.02), (0.04, 0.03), (0.3, None), (0.001, 0.005), (None, None)]
-    p = [deciding_p({"p_value": a, "surrogate_p": b}) for a, b in figures]
+    p = [deciding_p({"p_value": a, "surrogate_p": b, "beta": 0.0}) for a, b in figures]
     assert p == [0.02, 0.04, 1.0, 0.005, None]
     q = adjusted(p, "bh")
     assert q[:4] == pytest.approx([0.02 * 4 / 2, 0.04 * 4 / 3, 1.0, 0.005 * 4])
@@ -81,8 +97,8 @@ def test_a_sweep_takes_as_many_surrogates_as_its_correction_needs(markets, count
 @pytest.mark.parametrize("markets", [2, 6, 24, 99])
 def test_q_is_in_reach_of_one_market_alone(both, markets):
     """The only one that passes, with none of its surrogates as good, and p far below it."""
-    one = {"p_value": 1e-5, "surrogate_p": 1.0 / (surrogate_count(markets) + 1)}
-    failed = {"p_value": 0.4, "surrogate_p": None}
+    one = {"beta": 0.0, "p_value": 1e-5, "surrogate_p": 1.0 / (surrogate_count(markets) + 1)}
+    failed = {"beta": 0.0, "p_value": 0.4, "surrogate_p": None}
     q, *others = adjusted([deciding_p(one), *[deciding_p(failed)] * (markets - 1)], "bh")
     assert q < 0.1
     assert set(others) == {1.0}

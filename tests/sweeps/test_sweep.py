@@ -19,7 +19,6 @@ from pipeline.results.records import SweepMarket
 from pipeline.results.sweep_rows import seal
 from pipeline.sweeps import running
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
-from pipeline.validation.stages import deciding_p
 from pipeline.validation.statistics import sharpe_test
 from support.runs import run_here
 from support.stored import command
@@ -59,7 +58,7 @@ def test_a_sweep_trains_stores_and_judges_every_market(here, tmp_path):
         assert configuration["statistics"]["fdr_q_value"] == row["fdr_q_value"]
     for name in NAMES:
         assert name in finished.out
-    best = min(markets, key=lambda row: (deciding_p(row) or 2.0, row["p_value"] or 2.0))
+    best = min(markets, key=lambda row: (row["surrogate_p"] or 2.0, row["p_value"] or 2.0))
     assert f"Sweep {sweep['id']} in sqlite:///var/trainings.db" in finished.out
     command = f"scripts/explain {best['configuration_id']}"
     assert f"{best['p_value']:.3g}: {best['market']}. To see why: {command}\n" in finished.out
