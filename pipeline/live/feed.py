@@ -160,7 +160,7 @@ class FileFeed(Feed):
     def load(self) -> None:
         """Read the file."""
         self._state = self._look()
-        loaded = load_candles(self.market, self._data, lambda n: None, self._note)
+        loaded = load_candles(self.market, self._data, lambda n: None, self._note, growing=True)
         self._take(loaded.candles)
 
     def advance(self, now: int) -> bool:

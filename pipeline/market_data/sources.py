@@ -72,7 +72,11 @@ class MarketCandles:
 
 
 def load_candles(
-    market: MarketConfig, data: Data, advance: Advance, note: Note | None = None
+    market: MarketConfig,
+    data: Data,
+    advance: Advance,
+    note: Note | None = None,
+    growing: bool = False,
 ) -> MarketCandles:
     """Load the candles of ``market``, check their quality, and rearrange them if asked to.
 
@@ -85,13 +89,15 @@ def load_candles(
         Called with the number of bars that came since its last call; by an exchange alone.
     note : callable, optional
         Called with every sentence about damage and waits.
+    growing : bool
+        Whether somebody appends to the file: a last line without its end is not there yet.
 
     Raises
     ------
     UserError
         When there are none, they are broken, or a limit is exceeded.
     """
-    raw, source, warnings = _read(market, data, advance, note)
+    raw, source, warnings = _read(market, data, advance, note, growing)
     candles, report = make_regular(raw, market.timeframe, source)
     if isinstance(data, CcxtData):
         report = compare_exchanges(report, raw, market, data)
@@ -102,7 +108,7 @@ def load_candles(
         report = replace(report, source=f"{report.source}, {kind} with seed {seed}")
     funding = None
     if market.perpetual:
-        funding = load_funding(market, data, candles, note)
+        funding = load_funding(market, data, candles, note, growing)
         candles = replace(candles, funding=funding.funding)
         warnings = (*warnings, str(funding))
     facts = _facts(market, data)
@@ -129,7 +135,7 @@ def _facts(market: MarketConfig, data: Data) -> MarketFacts | None:
 
 
 def load_funding(
-    market: MarketConfig, data: Data, candles: Candles, note: Note | None
+    market: MarketConfig, data: Data, candles: Candles, note: Note | None, growing: bool = False
 ) -> FundingHistory:
     """Get what a perpetual contract paid on the days of its candles (exits rules §6.3).
 
@@ -156,13 +162,13 @@ def load_funding(
         )
         return funding_history(rows, candles, data.funding_rate, market.exchange.name)
     if isinstance(data, FileData) and data.funding is not None:
-        rows = read_funding(data.funding, market.pair, data.timezone)
+        rows = read_funding(data.funding, market.pair, data.timezone, growing)
         return funding_history(rows, candles, data.funding_rate, data.funding)
     return funding_history(empty(RawFunding), candles, data.funding_rate, "no file of funding")
 
 
 def _read(
-    market: MarketConfig, data: Data, advance: Advance, note: Note | None
+    market: MarketConfig, data: Data, advance: Advance, note: Note | None, growing: bool
 ) -> tuple[RawCandles, str, tuple[str, ...]]:
     """Return rows as they come, what errors call them, and warnings."""
     if isinstance(data, SyntheticData):
@@ -170,7 +176,7 @@ def _read(
         rows = generate(data.days, market.timeframe, data.seed, data.annual_volatility)
         return rows, f"generated candles, seed {data.seed}", ()
     if isinstance(data, FileData):
-        files = file_candles(market, data)
+        files = file_candles(market, data, growing)
         raw = within_history(files.raw, data, market.timeframe)
         return raw, data.path, (*files.notes, *_shorter(raw, data, market.timeframe))
     done = 0
@@ -197,7 +203,7 @@ def _shorter(raw: RawCandles, data: FileData, timeframe: str) -> tuple[str, ...]
     )
 
 
-def file_candles(market: MarketConfig, data: FileData) -> FileCandles:
+def file_candles(market: MarketConfig, data: FileData, growing: bool = False) -> FileCandles:
     """Read the candles of a market's file, zip or folder; see `read_market_files`.
 
     Raises
@@ -214,6 +220,7 @@ def file_candles(market: MarketConfig, data: FileData) -> FileCandles:
         "data.path",
         data.timezone,
         data.decimal,
+        growing,
     )
     files = read_market_files(request)
     return replace(files, notes=(*warnings, *files.notes))

@@ -243,3 +243,36 @@ def test_a_payment_is_known_with_the_candle_that_opens_then(tmp_path, monkeypatc
     # The candle of 23:55 closes at midnight; that of 00:00 is the first that pays.
     assert newest == [midnight - DAY_MS // 3] * 2 + [midnight] * 12
     assert feed.edition == 0
+
+
+def test_half_a_row_of_a_followed_file_is_no_candle(tmp_path):
+    """Of a payment that is not there yet the rate is the one that stands in, 0.0001."""
+    rows = "".join(f"{','.join(map(str, row))}\n" for row in candle_series(300))
+    paid = [(CANDLE_START + hour * 3_600_000, f"0.000{hour}") for hour in (0, 8, 16)]
+    files = {
+        "candles.csv": "timestamp,open,high,low,close,volume\n" + rows,
+        "funding.csv": "timestamp,rate\n" + "".join(f"{time},{rate}\n" for time, rate in paid),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    words = [
+        "market=binanceusdm:BTC/USDT:USDT:5m",
+        "data=file",
+        f"data.path={tmp_path}/candles.csv",
+    ]
+    config = load([*words, f"data.funding={tmp_path}/funding.csv"], TrainConfig, "train")
+
+    def rates():
+        feed = feeds.feed_of(config.market, config.data, CANDLE_START, lambda _: None)
+        feed.load()
+        return len(feed.candles), float(feed.candles.funding.rate[1])
+
+    whole = rates()
+    assert whole == (300, 0.00016)
+    for name, before in (("candles.csv", (299, 0.00016)), ("funding.csv", (300, 1e-4))):
+        last = files[name].splitlines()[-1]
+        for length in (1, 13, len(last) - 3, len(last)):
+            (tmp_path / name).write_text(files[name][: -len(last) - 1] + last[:length])
+            assert rates() == before
+        (tmp_path / name).write_text(files[name])
+        assert rates() == whole

@@ -5,7 +5,7 @@ import gzip
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -54,11 +54,14 @@ class Member:
         Its name inside the zip; of a zip in a zip, that one's name first.
     parts : tuple of str
         Folders and name below the path that was asked for, outermost first.
+    growing : bool
+        Whether somebody appends to it: the last line of a CSV file is there when it has its end.
     """
 
     file: Path
     inner: tuple[str, ...]
     parts: tuple[str, ...]
+    growing: bool = False
 
     def __str__(self) -> str:
         return ", member ".join((str(self.file), *self.inner))
@@ -129,6 +132,10 @@ class Member:
         UserError
             If it says that it is UTF-16 and is none, or as `chunks`.
         """
+        texts = self._decoded()
+        return whole_lines(texts) if self.growing and self.kind == ".csv" else texts
+
+    def _decoded(self) -> Iterator[bytes]:
         decoder: codecs.IncrementalDecoder | None = None
         for number, chunk in enumerate(self.chunks()):
             if number == 0 and chunk[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -184,6 +191,16 @@ class Member:
                 text = text[cut:]
             text += chunk
         yield text
+
+
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Leave out what follows the last end of a line."""
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        end = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
+        yield held[:end]
+        held = held[end:]
 
 
 def kind_of(name: str) -> str:

@@ -38,6 +38,8 @@ class Request:
     zone : str or None
         Where times without an offset are from.
     decimal : {"point", "comma"} or None
+    growing : bool
+        Whether somebody appends to the file: its last line may be a part of one.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Request:
     door: Literal["import", "data.path"] = "import"
     zone: str | None = None
     decimal: Decimal | None = None
+    growing: bool = False
 
     @property
     def market(self) -> str:

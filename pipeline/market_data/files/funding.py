@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError, first_line
+from pipeline.market_data.files.archives import whole_lines
 from pipeline.market_data.files.names import pair_in, spellings
 from pipeline.market_data.raw import MILLISECONDS_FROM, MILLISECONDS_TO, RawFunding, concatenate
 
@@ -49,7 +50,9 @@ def _files(path: Path) -> list[Path]:
     return sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
 
 
-def read_funding(path: str | Path, pair: str, zone: str | None = None) -> RawFunding:
+def read_funding(
+    path: str | Path, pair: str, zone: str | None = None, growing: bool = False
+) -> RawFunding:
     """Read the payments of a file, a zip, or of every file of a folder that is named for funding.
 
     Of a folder, and of a table with a column of symbols, those of other markets are left out. Times
@@ -62,6 +65,8 @@ def read_funding(path: str | Path, pair: str, zone: str | None = None) -> RawFun
         ccxt's symbol of the market, such as ``BTC/USDT:USDT``.
     zone : str, optional
         Where dates without an offset are from; UTC unless it is given.
+    growing : bool
+        Whether somebody appends to it: the last line of a CSV file is there when it has its end.
 
     Returns
     -------
@@ -78,7 +83,7 @@ def read_funding(path: str | Path, pair: str, zone: str | None = None) -> RawFun
     if path.is_dir():
         files = [file for file in files if is_funding(file.name)]
     mine = [file for file in files if not _is_of_another(file.name, pair)]
-    parts = [part for file in mine for part in _parts(file, pair, zone)]
+    parts = [part for file in mine for part in _parts(file, pair, zone, growing)]
     if not parts:
         others = f"; it has those of {', '.join(f.name for f in files[:3])}" if files else ""
         raise UserError(
@@ -95,12 +100,15 @@ def _is_of_another(name: str, pair: str) -> bool:
     return told is not None and (told.base not in spellings(base) or told.quote != quote)
 
 
-def _parts(file: Path, pair: str, zone: str | None) -> Iterator[RawFunding]:
+def _parts(file: Path, pair: str, zone: str | None, growing: bool) -> Iterator[RawFunding]:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise UserError(f"{file} is larger than {MOST_BYTES >> 20} MiB: funding takes less.")
         if file.suffix.lower() != ".zip":
-            yield _rows(file.read_bytes(), file.name, str(file), pair, zone)
+            content = file.read_bytes()
+            if growing and file.suffix.lower() == ".csv":
+                content = b"".join(whole_lines([content]))
+            yield _rows(content, file.name, str(file), pair, zone)
             return
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():

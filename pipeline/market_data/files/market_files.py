@@ -8,7 +8,7 @@ against each other: two files that disagree are refused.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -141,7 +141,8 @@ def read_market_files(
     """
     path, step = request.path, timeframe_ms(request.timeframe)
     found = listing(path, request.door)
-    chosen, notes = of_market(found.members, request)
+    members = [replace(member, growing=request.growing) for member in found.members]
+    chosen, notes = of_market(members, request)
     alone = len(found.members) == 1
     contents, others = _of_candles(chosen, request, alone)
     check_count(sum(content.rows for content in contents if not content.trades), str(path))
