@@ -46,8 +46,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
         )
 
     from pipeline.notices.sender import sending
-    from pipeline.queue.daily import DailyChecks
-    from pipeline.queue.supervisor import Supervisor
+    from pipeline.queue.supervisor import DailyChecks, Supervisor
 
     repository, read_only = _opened(config.storage, console)
     if read_only is not None:

@@ -1,6 +1,7 @@
-"""Keep a dispatcher alive as long as a server lives: start it, and start it again when it dies.
+"""Keep a dispatcher alive beside a server, and verify once a day what is switched on.
 
-It is a process of its own, detached, so that jobs go on when the server ends.
+The dispatcher is started, and started again when it dies. Each command that is started here is a
+process of its own, detached: jobs go on when the server ends.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from datetime import timedelta
 from tempfile import TemporaryFile
+from threading import Event
 from typing import IO
 
+import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.config import NOTIFY_VARIABLES, TOKEN_VARIABLE, StorageConfig, in_quotes
@@ -21,6 +25,7 @@ from pipeline.errors import Note, UnreachableError, first_line
 from pipeline.executors.background import Pulse, repeated
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
+from pipeline.results.records import utc_now
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0
@@ -33,6 +38,11 @@ _URL = "PIPELINE_DISPATCH_URL"
 
 #: What no command needs that is started here, and no strategy of a user's own may read.
 _SECRETS = {TOKEN_VARIABLE, *NOTIFY_VARIABLES}
+
+#: After so long a configuration is verified again.
+DAY = timedelta(days=1)
+#: Seconds before the first look, and between two.
+FIRST_CHECK, CHECK_EVERY = 60.0, 600.0
 
 
 class Supervisor:
@@ -193,3 +203,68 @@ def start_module(
         | {_URL: storage.url},
         start_new_session=True,
     )
+
+
+class DailyChecks:
+    """Verifies what is switched on, one after another, while the context lasts.
+
+    Parameters
+    ----------
+    repository : Repository
+        The database.
+    storage : StorageConfig
+        The same, and the folder of artifacts.
+    tell : callable
+        Takes a sentence for the server's owner: what does not agree.
+    """
+
+    def __init__(self, repository: Repository, storage: StorageConfig, tell: Note) -> None:
+        self._repository, self._storage, self._tell = repository, storage, tell
+        self._over, self._running = Event(), ExitStack()
+        self._statuses: dict[str, int] = {}
+
+    def __enter__(self) -> DailyChecks:
+        """Begin to look, in a while."""
+        self._running.enter_context(repeated(self.look, FIRST_CHECK, "daily checks"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process that verifies, and look no more."""
+        self._over.set()
+        self._running.close()
+
+    def look(self) -> float:
+        """Verify all that is due; return the seconds until the next look."""
+        try:
+            due = self._repository.checks.due(utc_now() - DAY)
+        except (SQLAlchemyError, UnreachableError):  # its `Patience` says so
+            return FIRST_CHECK
+        for configuration_id in due:
+            if self._over.is_set():
+                break
+            status = self._verify(configuration_id)
+            if status == self._statuses.get(configuration_id):
+                continue  # it was said
+            if status is not None:
+                self._statuses[configuration_id] = status
+            if status is not None and status > 0:
+                outcome = "could not be verified" if status == 2 else "was NOT verified"
+                self._tell(
+                    f"{configuration_id} is switched on and {outcome}: scripts/verify"
+                    f" {configuration_id} says why."
+                )
+        return CHECK_EVERY
+
+    def _verify(self, configuration_id: str) -> int | None:
+        """Return the exit status of the command; None where the server ended first."""
+        process = start_module(
+            "pipeline.verify", [configuration_id, "--daily"], self._storage, subprocess.DEVNULL
+        )
+        with suppress(psutil.Error):
+            psutil.Process(process.pid).nice(19)
+        while process.poll() is None:
+            if self._over.wait(0.2):
+                process.terminate()
+                process.wait()
+                return None
+        return process.returncode

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, chdir, closing, contextmanager, suppress
+from contextlib import chdir, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,37 @@ LOOK_EVERY = 10.0
 
 #: What the table says of markets that were not trained again.
 KEPT: dict[MarketStatus, str] = {"done": "kept", "failed": "kept; retry_failed=true tries again"}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all workers of a sweep share.
+
+    ``folder`` is where the sweep was started: paths of a configuration are relative to it.
+    ``database`` tells the file of results from another of its name.
+    """
+
+    storage: StorageConfig
+    folder: str
+    database: FileIdentity | None
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Task:
+    """A market of the sweep by its position, and its configuration."""
+
+    position: int
+    market: str
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person should know of a run, and what went wrong, which its job's row may lack."""
+
+    notes: tuple[str, ...]
+    error: str | None
 
 
 def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
@@ -115,43 +146,26 @@ def _run(
             return None
         return LOOK_EVERY
 
-    printed, before = set[str](), len(rows) - len(tasks)
+    before = len(rows) - len(tasks)
     tally = _Tally(console, sweeps, claim.sweep_id)
-    looking = ExitStack()
     try:
-        looking.enter_context(repeated(look, LOOK_EVERY, "look at the database"))
-        executor = make_executor(config.executor)
-        console.note(
-            f"Sweep {claim.sweep_id}, begun {run.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
-            f" {plural(len(tasks), noun(row.market for row in rows))} to train,"
-            f" {executor.slots} at a time; {before} ended before"
-        )
-        with closing(executor.run(train_market, shared, tasks)) as results:
-            for ended in results:
-                answer = ended.result or Answer((), ended.error)
-                try:
-                    row = sweeps.settle(claim, ended.task.position, answer.error)
-                except (UnreachableError, DiskFullError) as error:
-                    said = answer.error or ""
-                    if said.startswith(str(error).partition(":")[0]):  # the reason is said once
-                        said = said.partition(". ")[2]  # where its result is kept
-                    if said:
-                        console.note(f"{ended.task.market}: {said}")
-                    raise
-                tally.count(row)
-                for note in answer.notes:
-                    if note not in printed and note != row.error:  # 24 markets say it once
-                        console.note(f"{row.market}: {note}")
-                    printed.add(note)
-        judge_sweep(repository, Path(config.storage.artifacts), claim, console.note)
+        with repeated(look, LOOK_EVERY, "look at the database"):
+            executor = make_executor(config.executor)
+            console.note(
+                f"Sweep {claim.sweep_id}, begun {run.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
+                f" {plural(len(tasks), noun(row.market for row in rows))} to train,"
+                f" {executor.slots} at a time; {before} ended before"
+            )
+            with closing(executor.run(train_market, shared, tasks)) as results:
+                for ended in results:
+                    tally.settle(claim, ended.task, ended.result or Answer((), ended.error))
+            judge_sweep(repository, Path(config.storage.artifacts), claim, console.note)
     except DatabaseAwayError as error:
         raise DatabaseAwayError(
             f"{error} Sweep {claim.sweep_id}: {before + tally.ended} of {len(rows)} markets had"
             " ended, and are kept. Run the same command when the database answers: it goes on with"
             " the others."
         ) from None
-    finally:
-        looking.close()
 
 
 @contextmanager
@@ -182,9 +196,26 @@ class _Tally:
     def __init__(self, console: Console, sweeps: Sweeps, sweep_id: str) -> None:
         self._console, self._sweeps, self._sweep_id = console, sweeps, sweep_id
         self.ended, self._start = 0, time.monotonic()
-        self._written = self._start
+        self._written, self._notes = self._start, set[str]()
 
-    def count(self, row: SweepMarket) -> None:
+    def settle(self, claim: Claim, task: Task, answer: Answer) -> None:
+        """Write down how a market ended, count it, and say what is known of it, each note once."""
+        try:
+            row = self._sweeps.settle(claim, task.position, answer.error)
+        except (UnreachableError, DiskFullError) as error:
+            said = answer.error or ""
+            if said.startswith(str(error).partition(":")[0]):  # the reason is said once
+                said = said.partition(". ")[2]  # where its result is kept
+            if said:
+                self._console.note(f"{task.market}: {said}")
+            raise
+        self._count(row)
+        for note in answer.notes:
+            if note not in self._notes and note != row.error:  # 24 markets say it once
+                self._console.note(f"{row.market}: {note}")
+            self._notes.add(note)
+
+    def _count(self, row: SweepMarket) -> None:
         """Count a market that ended; write one that failed at once."""
         self.ended += 1
         if row.status == "failed":
@@ -255,37 +286,6 @@ def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
         note="skipped" if row.status == "skipped" else kept,
         edit=edit,
     )
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all workers of a sweep share.
-
-    ``folder`` is where the sweep was started: paths of a configuration are relative to it.
-    ``database`` tells the file of results from another of its name.
-    """
-
-    storage: StorageConfig
-    folder: str
-    database: FileIdentity | None
-    claim: Claim
-
-
-@dataclass(frozen=True)
-class Task:
-    """A market of the sweep by its position, and its configuration."""
-
-    position: int
-    market: str
-    config: TrainConfig
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a person should know of a run, and what went wrong, which its job's row may lack."""
-
-    notes: tuple[str, ...]
-    error: str | None
 
 
 def train_market(shared: Shared, task: Task, advance: Advance) -> Answer:

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline import verify
 from pipeline.config import StorageConfig
-from pipeline.queue import daily
-from pipeline.queue.daily import DailyChecks
+from pipeline.queue import supervisor
+from pipeline.queue.supervisor import DailyChecks
 from pipeline.results.database import open_database
 from pipeline.results.records import utc_now
 from pipeline.web.service.signals import ActiveList
@@ -44,7 +44,7 @@ def test_what_is_due_is_verified_and_told_of(active, monkeypatch):
 
     monkeypatch.setattr(DailyChecks, "_verify", verified)
     checks = DailyChecks(repository, storage, told.append)
-    assert checks.look() == daily.LOOK_EVERY
+    assert checks.look() == supervisor.CHECK_EVERY
     assert identity in told.pop()
     ids, (reason,) = served(repository, storage)
     assert ids == []
@@ -52,7 +52,7 @@ def test_what_is_due_is_verified_and_told_of(active, monkeypatch):
     checks.look()
     assert len(statuses) == 1, "it is due tomorrow"
     assert repository.checks.due(utc_now() + timedelta(seconds=1)) == [identity]
-    monkeypatch.setattr(daily, "DAY", timedelta(0))
+    monkeypatch.setattr(supervisor, "DAY", timedelta(0))
     checks.look()
     assert served(repository, storage) == ([identity], [])
     kinds = [event.kind for event in repository.configurations.events(identity)]
