@@ -32,6 +32,9 @@ from pipeline.results.notice_models import DeliveryRow
 #: At most so many of one kind are read at a time.
 MOST = 500
 
+#: Between the open of a candle and its close.
+LONGEST_CANDLE = timedelta(days=1)
+
 _ENDED = ("completed", "failed")
 _DECAY = "DECAY"
 
@@ -91,7 +94,8 @@ def _market(exchange: str | None, pair: str | None, timeframe: str | None) -> st
 def _live(kind: str, *events: str) -> Reader:
     """Read the journal of those that are followed; of its checks those that found something.
 
-    A position was entered and left in its candle, however late that was booked.
+    A position was entered and left in its candle, however late that was booked; the candle had
+    closed by then, so it may have opened before ``since``.
     """
     row = LiveEventRow
     at = func.coalesce(row.candle, row.at) if {*events} & {ENTER, LEAVE} else row.at
@@ -102,7 +106,8 @@ def _live(kind: str, *events: str) -> Reader:
         query: Any = (
             select(row, at, *_MARKET)
             .outerjoin(_CONFIGURATION, _CONFIGURATION.id == row.configuration_id)
-            .where(row.kind.in_(events), *found, *_new(target, "live", row.id, at, since))
+            .where(row.kind.in_(events), *found, at >= since - LONGEST_CANDLE)
+            .where(*_new(target, "live", row.id, row.at, since))
             .order_by(at, row.id)
             .limit(MOST)
         )

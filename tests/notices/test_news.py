@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text, update
 
 from pipeline.notices.message import message_of
+from pipeline.notices.sender import SHORT_LOOK
 from pipeline.results.live_models import LiveEvent
 from pipeline.results.models import SweepRow
 from pipeline.results.news import OLDEST
@@ -203,3 +204,14 @@ def test_a_position_is_told_with_the_time_of_its_candle_and_not_from_before(repo
     told = news()
     assert [message.text.split()[0] for message in told] == ["first", "second"]
     assert [message.at for message in told] == [lines[3].candle, lines[0].candle]
+
+
+def test_a_position_of_a_long_candle_is_told_as_soon_as_it_is_booked(repository, news):
+    """It is booked when its candle has closed, which opened before the receiver began."""
+    opened = utc_now() - timedelta(hours=4)
+    repository.live.note([LiveEvent(kind, kind, candle=opened) for kind in ("enter", "leave")])
+    told = news(SHORT_LOOK)
+    assert [(message.type, message.at) for message in told] == [
+        ("enter", opened),
+        ("leave", opened),
+    ]
