@@ -156,9 +156,9 @@ class ConfigurationStrategy(IStrategy):
         min_stake: float | None, max_stake: float, leverage: float, entry_tag: str | None,
         side: str, **kwargs: Any,
     ) -> float:  # fmt: skip
-        """Return the stage's share of a full position, in the stake currency."""
-        equity = self.wallets.get_total_stake_amount() if self.wallets else 0.0
-        return min(self.plan.size * self._risk.position_fraction * equity, max_stake)
+        """Return the stage's share of what freqtrade may trade (``tradable_balance_ratio``)."""
+        tradable = self.wallets.get_total_stake_amount() if self.wallets else 0.0
+        return min(self.plan.size * self._risk.position_fraction * tradable, max_stake)
 
     def leverage(
         self, pair: str, current_time: datetime, current_rate: float, proposed_leverage: float,

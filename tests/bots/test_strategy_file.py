@@ -4,6 +4,7 @@ freqtrade itself is stood in for (`support.freqtrade_stand_in`); test_freqtrade_
 the real one.
 """
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -105,8 +106,10 @@ def test_the_stake_is_the_stages_share(tmp_path, candles):
     plan = plan_with_exits("even", FILE, "both", pair=PAIR, size=0.25)
     with stand_in():
         strategy = exported(tmp_path, plan)
-        strategy.wallets = SimpleNamespace(get_total_stake_amount=lambda: 1000.0)
-        assert strategy.custom_stake_amount(PAIR, None, 1, 9, 1, 900.0, 1, None, "long") == 250.0
+        written = json.loads((tmp_path / f"{plan.configuration_id}.config.json").read_text())
+        balance = written["dry_run_wallet"] * written["tradable_balance_ratio"]  # as freqtrade does
+        strategy.wallets = SimpleNamespace(get_total_stake_amount=lambda: balance)
+        assert strategy.custom_stake_amount(PAIR, None, 1, 9, 1, 900.0, 1, None, "long") == 247.5
         assert strategy.custom_stake_amount(PAIR, None, 1, 9, 1, 200.0, 1, None, "long") == 200.0
 
 
