@@ -376,9 +376,7 @@ def _flat(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def _texts(sources: Sequence[Mapping[str, str]]) -> Iterator[Line]:
