@@ -19,7 +19,6 @@ from pipeline.results.records import (
     ENDED,
     Job,
     JobSummary,
-    Status,
     Sweep,
     SweepMarket,
     SweepMarketView,
@@ -180,10 +179,6 @@ class BatchView:
 
 class BatchService(SweepService):
     """Answers what was asked for together; `service.Service` answers the other requests too."""
-
-    def batches(self, status: Status | None, limit: int, offset: int) -> list[Batch]:
-        """Read a page of batches: what runs first, then what waits, then the newest."""
-        return self.repository.batches.page(status, limit, offset)
 
     def batch(self, one: Batch) -> BatchView:
         """Read a batch as a row shows it; of one that is damaged the reason."""

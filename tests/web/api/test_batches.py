@@ -61,35 +61,37 @@ def asked(service):
 
 def test_what_runs_is_on_top_then_what_waits_then_what_ended(service, asked):
     old, first, sweep, second = asked
-    page = service.batches(None, 10, 0)
+    page = service.repository.batches.page(None, 10, 0)
     assert [one.id for one in page] == [sweep.sweep_id, first, second, old]
     assert [one.state for one in page] == ["running", "pending", "pending", None]
-    assert [one.id for one in service.batches(None, 2, 1)] == [first, second]
-    assert [one.id for one in service.batches("completed", 10, 0)] == [old]
-    assert [one.id for one in service.batches("pending", 10, 0)] == [first, second]
+    assert [one.id for one in service.repository.batches.page(None, 2, 1)] == [first, second]
+    assert [one.id for one in service.repository.batches.page("completed", 10, 0)] == [old]
+    assert [one.id for one in service.repository.batches.page("pending", 10, 0)] == [first, second]
 
 
 def test_the_running_one_is_on_top_of_36_that_wait(service):
     jobs = [start(service, "demo", seed=seed).job_ids[0] for seed in range(36)]
     service.repository.jobs.take(jobs[20])
-    page = service.batches(None, 25, 0)
+    page = service.repository.batches.page(None, 25, 0)
     assert len(page) == 25
     assert (page[0].id, page[1].id) == (jobs[20], jobs[0])
 
 
 def test_a_row_says_how_far_it_is_and_what_was_asked_for(service, asked):
     _, _, sweep, _ = asked
-    running, waiting, *_ = map(service.batch, service.batches(None, 10, 0))
+    running, waiting, *_ = map(service.batch, service.repository.batches.page(None, 10, 0))
     assert (running.status, running.is_sweep) == ("running", True)
     assert running.said.startswith("0 of 2. Now synthetic:DEMO/USDT:5m: starting")
     assert running.title == "Sweep of 2 SYNTHETIC markets"
     assert (waiting.status, waiting.seed, waiting.period) == ("pending", 1, "60 days")
     assert waiting.settings == "liquidity_sweep, random 5, train test split: gap 7, test 10 days"
     finish(service.repository, sweep.job_ids[0], 30.0)
-    done = service.batch(service.batches(None, 1, 0)[0])
+    done = service.batch(service.repository.batches.page(None, 1, 0)[0])
     assert done.said.startswith("1 of 2, about")
     assert done.progress == 0.5
-    assert service.batch(service.batches("completed", 10, 0)[-1]).said == "took 10 s"
+    assert (
+        service.batch(service.repository.batches.page("completed", 10, 0)[-1]).said == "took 10 s"
+    )
 
 
 def test_time_left_is_reckoned_from_jobs_that_ended(service, asked):
@@ -107,7 +109,7 @@ def test_no_total_is_below_what_a_row_says(service):
     (job_id,) = start(service, "demo", seed=1).job_ids
     service.repository.jobs.take(job_id)
     service.repository.jobs.progress(job_id, 0.1, "surrogates", done=10, total=350, rate=10.0)
-    row = service.batch(service.batches(None, 1, 0)[0])
+    row = service.batch(service.repository.batches.page(None, 1, 0)[0])
     assert row.said.endswith("about 34 s left in this stage")
     assert service.queue_left() == "About 34 s left for all of it."
 
@@ -117,7 +119,7 @@ def test_a_sweep_of_strategies_names_each_and_no_market_twice(service, repositor
     with repository.session() as session, session.begin():
         row = update(TrainingJob).where(TrainingJob.id == ids[1])
         session.execute(row.values(market="synthetic:DEMO/USDT:5m", strategy="donchian_breakout"))
-    view = service.batch(service.batches(None, 1, 0)[0])
+    view = service.batch(service.repository.batches.page(None, 1, 0)[0])
     assert view.title == "Sweep of 1 SYNTHETIC market with 2 strategies"
     assert view.settings.startswith("liquidity_sweep, donchian_breakout, random 5, ")
     assert _listed(view) == "synthetic:DEMO/USDT:5m"
@@ -133,7 +135,7 @@ def test_a_sweep_of_strategies_names_each_and_no_market_twice(service, repositor
 )
 def test_days_are_shown_with_the_last_one(service, history, period):
     start(service, "btc_binance_1h", history=history)
-    assert service.batch(service.batches(None, 1, 0)[0]).period == period
+    assert service.batch(service.repository.batches.page(None, 1, 0)[0]).period == period
 
 
 def test_before_any_job_has_ended_nobody_knows(service):
@@ -155,7 +157,11 @@ def test_cancel_all_ends_what_runs_and_what_waits(service, asked):
     states = [service.job(one).status for one in (first, second, *sweep.job_ids)]
     assert set(states) == {"cancelled"}
     assert service.job(old).status == "completed"
-    row = next(row for row in map(service.batch, service.batches(None, 10, 0)) if row.is_sweep)
+    row = next(
+        row
+        for row in map(service.batch, service.repository.batches.page(None, 10, 0))
+        if row.is_sweep
+    )
     assert (row.status, row.is_open) == ("cancelled", False)
     progress = SweepProgress(ended=2, cancelled=1, total=2, progress=1.0, seconds_left=None)
     assert (progress.state("running"), progress.is_judged("running")) == ("running", True)
@@ -166,7 +172,7 @@ def test_a_sweep_that_is_being_judged_runs(service):
     asked = start(service, "demo", "demo_null")
     for job_id in asked.job_ids:
         finish(service.repository, job_id, 6.0)
-    row = service.batch(service.batches(None, 1, 0)[0])
+    row = service.batch(service.repository.batches.page(None, 1, 0)[0])
     assert (row.status, row.is_open, row.is_cancellable) == ("running", True, False)
     assert row.said.endswith("being judged")
     assert service.judged() == 1
@@ -177,7 +183,7 @@ def test_a_damaged_job_hides_no_other(service, asked, repository):
     with repository.engine.begin() as connection:
         row = TrainingJob.__table__
         connection.exec_driver_sql(f"UPDATE {row.name} SET seed = 'x' WHERE id = '{first}'")
-    rows = {one.id: service.batch(one) for one in service.batches(None, 10, 0)}
+    rows = {one.id: service.batch(one) for one in service.repository.batches.page(None, 10, 0)}
     assert len(rows) == 4
     assert rows[first].status == "damaged"
     assert first in rows[first].error
@@ -185,14 +191,14 @@ def test_a_damaged_job_hides_no_other(service, asked, repository):
 
 def test_a_whole_sweep_is_asked_for_again(service):
     asked = start(service, "btc_binance_1h", "eth_kraken_4h", history={"days": 400}, seed=3)
-    view = service.batch(service.batches(None, 1, 0)[0])
+    view = service.batch(service.repository.batches.page(None, 1, 0)[0])
     assert view.id == asked.sweep_id
     words = again(view)
     assert words["more"] == "btc_binance_1h,eth_kraken_4h"
     assert (words["seed"], words["method"], words["samples"]) == ("3", "random", "5")
     assert "exchange" not in words
     start(service, "btc_binance_1h", "eth_binance_1h", history={"days": 400})
-    view = service.batch(service.batches("pending", 5, 1)[0])
+    view = service.batch(service.repository.batches.page("pending", 5, 1)[0])
     words = again(view)
     boxes = ("exchange", "pair", "timeframe")
     assert [words[one] for one in boxes] == ["binance", "BTC/USDT,ETH/USDT", "1h"]

@@ -111,7 +111,7 @@ class Jobs(Refresh):
         if seen == self._seen:
             return
         status: Status | None = self._status.value or None
-        page = await ask(self._service.batches, status, SHOWN + 1, self._offset)
+        page = await ask(self._service.repository.batches.page, status, SHOWN + 1, self._offset)
         shown = page[:SHOWN]
         self._pager.set_visibility(self._offset > 0 or len(page) > SHOWN)
         self._newer.set_enabled(self._offset > 0)
