@@ -15,7 +15,7 @@ from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
 from pipeline.config import ALL, FetchConfig, compose_each, load, select_markets
-from pipeline.errors import UserError
+from pipeline.errors import AND_AGAIN, UserError
 
 if TYPE_CHECKING:
     from gpu_engine import Advance, Candles
@@ -92,7 +92,8 @@ def _draw(console: Console, candles: Candles, report: QualityReport) -> None:
     except OSError as error:
         console.note(f"The picture cannot be kept in {picture.parent}: {error.strerror or error}.")
     except UserError as refusal:
-        console.note(f"There is no picture of them. {refusal}")
+        reason = str(refusal).replace(AND_AGAIN, ".")
+        console.note(f"The candles are stored, and there is no picture of them. {reason}")
 
 
 def several(words: Sequence[str]) -> list[str] | None:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from pipeline.errors import disk_full
 from pipeline.market_data.store.store import candle_path, load
 from support.fetching import run_fetch, start_fetch
 from support.loopback import CANDLE_START, Fault, LoopbackBinance, LoopbackKraken, candle_series
@@ -116,6 +117,20 @@ def test_an_import_fills_what_the_exchange_does_not_serve(fetch, tmp_path, binan
         assert fetch(kraken, *KRAKEN[:2], "data.until=2023-01-11").status == 0
         assert kraken.requests == []
     np.testing.assert_array_equal(stored(tmp_path, "kraken").close, [row[4] for row in rows])
+
+
+def test_an_import_is_not_to_be_repeated_for_its_picture(fetch, tmp_path, binance, monkeypatch):
+    def full(*_):
+        raise disk_full("outputs", "No space left on device")
+
+    monkeypatch.setattr("pipeline.report.candles.write_picture", full)
+    with (tmp_path / "XBTUSDT_5.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([row[0] // 1000, *row[1:], 3] for row in binance.history["5m"])
+    imported = fetch(binance, KRAKEN[0], "import=XBTUSDT_5.csv")
+    assert imported.status == 0
+    assert "stored, and there is no picture of them. The disk under outputs" in imported.err
+    assert "again" not in imported.err
+    assert len(stored(tmp_path, "kraken")) == COUNT + 1
 
 
 @pytest.mark.parametrize("truth", ["stored", "imported"])
