@@ -266,18 +266,18 @@ class ExchangeFeed(Feed):
 
     def persist(self) -> None:
         """Put the candles that came into the store; what it has of their time stays."""
-        fresh, self._fresh = self._fresh, []
+        fresh = list(self._fresh)  # meanwhile `advance` may add to it
         if not fresh:
             return
         path = candle_path(Path(self._data.store), self.exchange, self.market.pair, self.timeframe)
         with locked(path, self._note) as writable:
-            if not writable:
-                return
-            stored = load(path, writable)
-            for rows, span in fresh:
-                new = rows[~np.isin(rows[:, 0], stored.rows.timestamp)]
-                stored = stored.add([(new, span)])
-            save(path, stored, "through ccxt")
+            if writable:
+                stored = load(path, writable)
+                for rows, span in fresh:
+                    new = rows[~np.isin(rows[:, 0], stored.rows.timestamp)]
+                    stored = stored.add([(new, span)])
+                save(path, stored, "through ccxt")
+        del self._fresh[: len(fresh)]
 
     def revisions(self, since_ms: int) -> Iterator[Revision]:
         """Ask for the candles since a time again, and yield those that are other ones now.

@@ -148,6 +148,21 @@ def test_a_candle_that_came_late_is_in_the_store_after_the_next_fetch(feed, exch
     assert stored(tmp_path).close[503] == feed.candles.close[503] == row[4]
 
 
+def test_candles_that_found_no_room_are_stored_with_the_next(feed, exchange, tmp_path, monkeypatch):
+    def full(*_):
+        raise UserError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feeds, "save", full)
+        for bar in (500, 501):
+            closes(exchange, bar)
+            assert feed.advance(exchange.now)
+            with pytest.raises(UserError, match="no room"):
+                feed.persist()
+    feed.persist()
+    assert stored(tmp_path).close.tolist() == feed.candles.close.tolist()
+
+
 def test_what_was_seen_stays_and_its_revision_is_named(feed, exchange, tmp_path):
     closes(exchange, 510)
     feed.advance(exchange.now)
