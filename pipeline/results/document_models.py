@@ -2,12 +2,9 @@
 
 Every field is required, so a section cannot be written half, but for those of which a document of
 an earlier build knows nothing; so is every section but the last, which such documents lack. What
-candles alone cannot know is null because a builder said so, not because somebody forgot it. Unknown
-fields are refused, numbers are finite. `configuration_v3.schema.json` is generated from these
-models (``scripts/schema``), for readers that are not Python. `pipeline.results.document` fills
-them.
-
-What each field means stands in configuration rules §2.
+candles alone cannot know is null because a builder said so. Unknown fields are refused, numbers are
+finite. What a field means stands in configuration rules §2. `configuration_v3.schema.json` is
+generated from these models (``scripts/schema``); `pipeline.results.document` fills them.
 """
 
 from typing import Annotated, Literal
