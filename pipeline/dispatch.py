@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from pipeline.executors.background import tell
     from pipeline.queue.dispatcher import Dispatcher
-    from pipeline.results.artifacts import check_root
+    from pipeline.results.artifacts.artifact_set import check_root
     from pipeline.results.database import open_database
 
     with open_database(config.storage.url, OUTLASTS * config.storage.patience, tell) as repository:

@@ -108,7 +108,7 @@ def _trades(
 def _json(console: Console, configuration: Configuration) -> None:
     from datetime import UTC, datetime
 
-    from pipeline.results.document import as_read
+    from pipeline.results.document.document import as_read
     from pipeline.results.jsonable import dumps
 
     console.print(dumps(as_read(configuration.allowed_document, datetime.now(UTC))))

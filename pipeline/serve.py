@@ -86,7 +86,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
 
 def _opened(storage: StorageConfig, console: Console) -> tuple[Repository, str | None]:
     """Open the database; where it or the artifacts may only be read, for reading, and say why."""
-    from pipeline.results.artifacts import check_root
+    from pipeline.results.artifacts.artifact_set import check_root
     from pipeline.results.database import open_database
 
     read_only = None

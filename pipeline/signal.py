@@ -18,8 +18,8 @@ from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.results.database import Repository
+    from pipeline.results.document.signal_models import Signal
     from pipeline.results.records import Configuration
-    from pipeline.results.signal_models import Signal
 
 
 _COLUMNS = ("configuration", "market", "stage", "candle closed (UTC)", "holds", "next open", "size")
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_of = _time(line.options.as_of)
     config = load(line.overrides, StoredConfig, "stored")
 
-    from pipeline.live.gathering import signals
+    from pipeline.live.signal_batch import signals
     from pipeline.results.jsonable import dumps
     from pipeline.review.stored import open_existing
 

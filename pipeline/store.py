@@ -32,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     config = load([word for word in line.words if word not in folders], StorageOnly, "store")
 
-    from pipeline.results.artifacts import check_root
+    from pipeline.results.artifacts.artifact_set import check_root
+    from pipeline.results.artifacts.unstored_result import read_parcel
     from pipeline.results.database import open_database
-    from pipeline.results.parcel import read_parcel
     from pipeline.training.storing import store_parcel
 
     console, storage, parcel = Console(), config.storage, read_parcel(Path(folders[0]))

@@ -12,7 +12,7 @@ from pipeline.errors import AND_AGAIN, DiskFullError, NotStoredError
 
 def main(config: TrainConfig) -> None:
     """Run one training job and store what it found."""
-    from pipeline.results.artifacts import check_root
+    from pipeline.results.artifacts.artifact_set import check_root
     from pipeline.results.database import open_database
     from pipeline.training import job
     from pipeline.training.record import write_result

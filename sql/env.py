@@ -1,4 +1,4 @@
-"""Alembic's environment, driven by `pipeline.results.migrations` and never by a command line.
+"""Alembic's environment, which `pipeline.results.access.migrations` drives and no command line.
 
 Online it is handed an open connection, already inside the transaction that holds the lock.
 Offline it writes PostgreSQL's SQL into the configuration's output buffer, without a server.
@@ -6,8 +6,8 @@ Offline it writes PostgreSQL's SQL into the configuration's output buffer, witho
 
 from alembic import context
 
-from pipeline.results import live_models, notice_models  # noqa: F401  (their tables)
-from pipeline.results.models import Base
+from pipeline.results.tables import live_models, notice_models  # noqa: F401  (their tables)
+from pipeline.results.tables.models import Base
 
 if context.is_offline_mode():
     context.configure(

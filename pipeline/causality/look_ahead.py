@@ -27,7 +27,7 @@ from gpu_engine import SIGNAL, Advance, Candles, EventTable
 from pipeline.causality.comparison import Difference, first_difference
 from pipeline.causality.finding import Check, Finding
 from pipeline.causality.futures import Future, with_future
-from pipeline.causality.loosest import first_with_another
+from pipeline.causality.loosest_settings import first_with_another
 from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
 from pipeline.errors import UserError
 from pipeline.strategies.base import EventBuilder, Strategy, of_kind

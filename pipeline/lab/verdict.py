@@ -17,7 +17,7 @@ from pipeline.lab.candles import checked, write
 from pipeline.lab.simulation import equity_series, trades_frame
 from pipeline.lab.strategy import check_names, strategy_of
 from pipeline.market_data.timeframe import timeframe_name
-from pipeline.results.document import new_configuration_id
+from pipeline.results.document.document import new_configuration_id
 from pipeline.review.explanation import Explanation, explain
 from pipeline.training import run
 from pipeline.training.record import configuration_of, metrics_dict, window_records

@@ -18,9 +18,10 @@ from gpu_engine.standing import Standing
 from pipeline.config import milliseconds, moment
 from pipeline.live.signal import LATE_AFTER_MS, price_of, sentence, side_of
 from pipeline.live.trader import Series, Trader
-from pipeline.results import live
+from pipeline.results.document.signal_models import Signal
 from pipeline.results.jsonable import jsonable
-from pipeline.results.live_models import (
+from pipeline.results.rows import live
+from pipeline.results.tables.live_models import (
     ENTER,
     LEAVE,
     ORDER,
@@ -29,7 +30,6 @@ from pipeline.results.live_models import (
     PaperDay,
     PaperTrade,
 )
-from pipeline.results.signal_models import Signal
 from pipeline.validation.wording import percent
 
 #: An order that is written so long after the open of its entry can be followed.

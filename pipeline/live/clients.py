@@ -30,7 +30,7 @@ class Clients:
     """One client of an exchange for all feeds that go the same way to it.
 
     Its markets are loaded once, and its rate limit counts the questions of all. The feeds of one
-    exchange ask one after the other (`pipeline.live.asking`).
+    exchange ask one after the other (`pipeline.live.poller`).
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,8 @@ from pipeline.live.booking import days_of, paper_trade
 from pipeline.live.feed import Feed, Revision
 from pipeline.live.trader import Series, Trader
 from pipeline.results.database import Repository
-from pipeline.results.live_models import (
+from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
+from pipeline.results.tables.live_models import (
     ALARM,
     CHECK,
     STAGE,
@@ -24,7 +25,6 @@ from pipeline.results.live_models import (
     PaperDay,
     PaperTrade,
 )
-from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
 from pipeline.review import stored
 from pipeline.review.later_evidence import may_rise, record_look
 from pipeline.review.monitoring import MonitoringResult, evaluate_new_days

@@ -17,20 +17,20 @@ from threading import Event
 from pipeline.config import StorageConfig, milliseconds, moment
 from pipeline.errors import Note, UserError
 from pipeline.executors.share import cores
-from pipeline.live.asking import Inquiry
 from pipeline.live.booking import account_of, booking_of
 from pipeline.live.clients import Clients, Clock, now_ms
 from pipeline.live.closing import close_day
 from pipeline.live.feed import Feed, FeedKey, Revision, feed_of
+from pipeline.live.poller import Inquiry
 from pipeline.live.signal import lateness, refusal_of, signal_of
 from pipeline.live.trader import Trader, trader_of
 from pipeline.live.walk import Walk
-from pipeline.results import live
-from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
-from pipeline.results.live_models import FRESH, REVISED, STALE, LiveEvent, PaperAccount
+from pipeline.results.document.signal_models import Signal
 from pipeline.results.records import Configuration
-from pipeline.results.signal_models import Signal
+from pipeline.results.rows import live
+from pipeline.results.rows.checks import Checked
+from pipeline.results.tables.live_models import FRESH, REVISED, STALE, LiveEvent, PaperAccount
 from pipeline.validation.wording import plural
 
 #: Seconds between two looks at what is switched on, and at whether the role is still held.

@@ -18,9 +18,9 @@ from gpu_engine.standing import OpenPosition, PossibleEntry, Standing
 from pipeline.config import milliseconds, moment
 from pipeline.live.trader import Series, Trader
 from pipeline.market_data.timeframe import timeframe_ms, utc
-from pipeline.results import signal_models
-from pipeline.results.live_models import StoredSignal
+from pipeline.results.document import signal_models
 from pipeline.results.records import Configuration
+from pipeline.results.tables.live_models import StoredSignal
 from pipeline.validation.wording import percent, plural
 
 #: Milliseconds after which a candle that should have come is late, of any timeframe.

@@ -31,10 +31,10 @@ from pipeline.market_data.garch import garch_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_row, check
 from pipeline.market_data.raw import RawCandles, RawFunding, empty
-from pipeline.market_data.rearranged import rearranged
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store.inventory import measured_quality
 from pipeline.market_data.store.store import candle_path, stored_elsewhere
+from pipeline.market_data.surrogate_candles import rearranged
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms, utc
 

@@ -17,7 +17,7 @@ from pipeline.config import APPRISE_VARIABLE, WEBHOOK_VARIABLE, NotifyConfig, Ou
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.results.outbox import TargetState
+    from pipeline.results.rows.outbox import TargetState
 
 USAGE = "scripts/notices [--test | --secret] [KEY=VALUE ...] [--json]"
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.results.jsonable import jsonable
-from pipeline.results.news import News
 from pipeline.results.records import utc_now
+from pipeline.results.rows.news import News
 from pipeline.validation.wording import marked
 
 #: Kind of the message by which a person tests a receiver.

@@ -1,8 +1,8 @@
 """Send what happens to every receiver, in a thread each, beside what a process is doing.
 
-A message is kept before it is sent and marked after (`pipeline.results.outbox`): it is delivered at
-least once. After a failure the message is put off, and its receiver rests: a receiver that is down
-is asked once in a while, whatever waits for it.
+A message is kept before it is sent and marked after (`pipeline.results.rows.outbox`): it is
+delivered at least once. After a failure the message is put off, and its receiver rests: a receiver
+that is down is asked once in a while, whatever waits for it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pipeline.executors.background import repeated
 from pipeline.notices.message import message_of
 from pipeline.notices.receipt import Receipt, Target
 from pipeline.notices.targets import targets_of
+from pipeline.results.access.leases import Watch
 from pipeline.results.database import Repository
-from pipeline.results.leases import Watch
-from pipeline.results.news import OLDEST
-from pipeline.results.outbox import Delivery
+from pipeline.results.rows.news import OLDEST
+from pipeline.results.rows.outbox import Delivery
 
 #: Seconds between two looks for what is new, and before the next where the database is away.
 LOOK_EVERY, RETRY_AFTER = 2.0, 10.0

@@ -22,9 +22,9 @@ from pipeline.errors import (
 from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker, supervision
+from pipeline.results.access.engines import DatabaseFullError
+from pipeline.results.access.leases import Watch
 from pipeline.results.database import Repository
-from pipeline.results.engines import DatabaseFullError
-from pipeline.results.leases import Watch
 
 #: Seconds between two looks at the queue, at the workers, and at who is alive.
 LOOK_EVERY, CHECK_EVERY, REAP_EVERY = 0.25, 1.0, 2.0

@@ -23,8 +23,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.config import NOTIFY_VARIABLES, TOKEN_VARIABLE, StorageConfig, in_quotes
 from pipeline.errors import Note, UnreachableError, first_line
 from pipeline.executors.background import Pulse, repeated
+from pipeline.results.access.leases import Watch
 from pipeline.results.database import Repository
-from pipeline.results.leases import Watch
 from pipeline.results.records import utc_now
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.

@@ -10,9 +10,9 @@ from gpu_engine import Advance
 from pipeline.config import StorageConfig, TrainConfig, validate
 from pipeline.errors import DatabaseAwayError, DiskFullError, SweepTakenError
 from pipeline.executors.background import repeated, tell
-from pipeline.results.address import FileIdentity
+from pipeline.results.access.address import FileIdentity
 from pipeline.results.database import open_database
-from pipeline.results.sweeps import QUEUE, Claim
+from pipeline.results.rows.sweeps import QUEUE, Claim
 from pipeline.sweeps.judging import judge_sweep
 from pipeline.training import job
 from pipeline.training.run import Reporter

@@ -14,7 +14,7 @@ from gpu_engine import Float, Int32, Int64, metrics_of
 from pipeline.config import text_hash
 from pipeline.report import theme
 from pipeline.report.figures import curve, dates, equity_curve, over_time
-from pipeline.results.artifacts import DailySeries
+from pipeline.results.artifacts.artifact_set import DailySeries
 from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES
 from pipeline.validation import wording

@@ -13,7 +13,7 @@ import numpy as np
 from gpu_engine import Float, Int32
 from pipeline.report.loading import SweptMarket
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, figure
-from pipeline.results.artifacts import DailySeries, NullDistribution
+from pipeline.results.artifacts.artifact_set import DailySeries, NullDistribution
 from pipeline.validation.band import EquityBand
 from pipeline.validation.stages import Q_LIMIT
 

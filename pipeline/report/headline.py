@@ -7,9 +7,9 @@ import numpy as np
 
 from gpu_engine import Float
 from pipeline.report.figures import dates, equity_curve, logarithmic
-from pipeline.results.artifacts import DailySeries
-from pipeline.results.live_models import PaperAccount
+from pipeline.results.artifacts.artifact_set import DailySeries
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
+from pipeline.results.tables.live_models import PaperAccount
 from pipeline.review.explanation import Explanation
 from pipeline.validation.stages import LEVEL, REQUIREMENTS
 from pipeline.validation.wording import ASKS, cases, defined, number, percent, plural, share, small

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gpu_engine import Float
 from pipeline.errors import UserError, suggestion
 from pipeline.report.theme import FOUND, Figure, figure
-from pipeline.results.artifacts import ArtifactSet, ScoreSummary, ScoreSurface
-from pipeline.results.drawn_trials import DrawnTrials
+from pipeline.results.artifacts.artifact_set import ArtifactSet, ScoreSummary, ScoreSurface
+from pipeline.results.artifacts.drawn_trials import DrawnTrials
 from pipeline.results.jsonable import jsonable
 from pipeline.validation.wording import of_combination, setting
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from gpu_engine import Float
 from pipeline.report.heatmap import SCORE, SMALLEST, Scores, choices, values_of
-from pipeline.results.artifacts import ScoreSummary
-from pipeline.results.drawn_trials import DrawnTrials
+from pipeline.results.artifacts.artifact_set import ScoreSummary
+from pipeline.results.artifacts.drawn_trials import DrawnTrials
 from pipeline.validation.wording import plural, share
 
 #: Trials of a draw that are looked at, and those that are needed at least.

@@ -17,12 +17,18 @@ from pipeline.cli.arguments import LATEST
 from pipeline.config import CcxtData, SimulationConfig, StorageConfig, milliseconds
 from pipeline.errors import UnknownIdError, UserError, suggestion
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.results.artifacts import OUT_OF_SAMPLE, SEARCH, ArtifactSet, DailySeries, read_series
-from pipeline.results.checks import Checked
+from pipeline.results.artifacts.artifact_set import (
+    OUT_OF_SAMPLE,
+    SEARCH,
+    ArtifactSet,
+    DailySeries,
+    read_series,
+)
+from pipeline.results.artifacts.digests import Cache, check_file
 from pipeline.results.database import Repository
-from pipeline.results.file_digests import Cache, check_file
-from pipeline.results.live_models import PaperAccount
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
+from pipeline.results.rows.checks import Checked
+from pipeline.results.tables.live_models import PaperAccount
 from pipeline.review import stored
 from pipeline.review.explanation import Explanation
 from pipeline.review.integrity import artifact_clauses, explained_as_checked
@@ -93,7 +99,7 @@ def load_report(
         Whether to load what takes seconds where there is much of it: candles, and what the search
         kept.
     cache : dict, optional
-        As of `pipeline.results.file_digests.differences`.
+        As of `pipeline.results.artifacts.digests.differences`.
     searched : bool
         Whether to compare what the search kept with its digests, too: a second for 10⁸ scores.
 

@@ -19,7 +19,7 @@ from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.sweep import luck, verdicts
 from pipeline.report.theme import Figure, neutral, themed
 from pipeline.report.trades import DETAILED, reason, side, trade_charts
-from pipeline.results.artifacts import ArtifactSet, NullDistribution
+from pipeline.results.artifacts.artifact_set import ArtifactSet, NullDistribution
 from pipeline.results.records import Sweep
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences

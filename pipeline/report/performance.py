@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpu_engine import END, TARGET, TIME, Bool, Candles, Float, Int32, Int64
 from pipeline.market_data.raw import RawCandles, came
 from pipeline.report.theme import GAIN, LOSS, OUT_OF_SAMPLE, Figure, figure
-from pipeline.results.artifacts import DailySeries
+from pipeline.results.artifacts.artifact_set import DailySeries
 from pipeline.validation.record_tables import RecordTable
 from pipeline.validation.wording import duration, percent, share
 

@@ -31,7 +31,7 @@ def parameter_spread(
     Parameters
     ----------
     windows : sequence of mapping
-        As in `pipeline.results.artifacts.ArtifactSet`.
+        As in `pipeline.results.artifacts.artifact_set.ArtifactSet`.
     stored : mapping
         Parameters of the configuration; None is "off".
     searched : mapping of str to (float, float)

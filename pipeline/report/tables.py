@@ -20,7 +20,7 @@ from pipeline.market_data.store.levels import Candlesticks, StoredSeries
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.report.performance import Excursions, holding_bars
 from pipeline.report.rows import CandleRow, Column, EquityRow, TradeRow, WindowRow, columns_of
-from pipeline.results.artifacts import DailySeries
+from pipeline.results.artifacts.artifact_set import DailySeries
 from pipeline.results.records import Configuration
 
 #: Columns of a slice by name, each of one row an entry: float64 with NaN for none, int64, bool,

@@ -12,7 +12,7 @@ from pipeline.market_data.store.levels import joined, level_for, level_name
 from pipeline.report.candle_chart import LIMIT, Line, Units, entry_times, exit_times, trade_lines
 from pipeline.report.loading import ReportData
 from pipeline.report.theme import FOUND, GAIN, LOSS, MUTED, Figure, figure
-from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.artifacts.artifact_set import ArtifactSet
 from pipeline.results.jsonable import jsonable
 from pipeline.review.stored import simulation_of
 from pipeline.review.trade_levels import Levels, trade_levels

@@ -18,9 +18,9 @@ from gpu_engine import Float, Int64
 from pipeline.errors import UserError, suggestion
 from pipeline.report.rows import TrialRow, columns_of
 from pipeline.report.tables import Cells, Table
-from pipeline.results.artifact_files import StoredArrays
-from pipeline.results.artifacts import ScoreSummary, ScoreSurface
-from pipeline.results.drawn_trials import DrawnTrials
+from pipeline.results.artifacts.artifact_set import ScoreSummary, ScoreSurface
+from pipeline.results.artifacts.drawn_trials import DrawnTrials
+from pipeline.results.artifacts.files import StoredArrays
 
 #: The order of a grid.
 INDEX = "index"

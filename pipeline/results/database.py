@@ -4,8 +4,8 @@
 hands out a `Repository` only when the tables are there and can be written to, because a training
 that learns at its end that the disk is read-only has wasted an hour.
 
-SQLite waits some seconds for another writer (`pipeline.results.patience` waits for minutes).
-How both are connected to is in `pipeline.results.engines`.
+SQLite waits some seconds for another writer (`pipeline.results.access.outages` waits for minutes).
+How both are connected to is in `pipeline.results.access.engines`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pipeline.errors import DatabaseAwayError, UnreachableError, UserError, denied, full_disk
-from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
-from pipeline.results.batches import Batches
-from pipeline.results.checks import Checks
-from pipeline.results.configurations import Configurations
-from pipeline.results.engines import (
+from pipeline.results.access.address import (
+    FileIdentity,
+    gone,
+    guard,
+    identity_of,
+    parse_url,
+    public_name,
+)
+from pipeline.results.access.engines import (
     connecting,
     postgresql_engine,
     postgresql_reader,
@@ -38,18 +42,26 @@ from pipeline.results.engines import (
     sqlite_reader,
     system_reason,
 )
-from pipeline.results.jobs import Jobs
-from pipeline.results.leases import Lease
-from pipeline.results.live import Live
-from pipeline.results.live_models import FollowerRow
-from pipeline.results.migrations import UnknownRevisionError, check_revision, is_current, upgrade
-from pipeline.results.models import DispatcherRow
-from pipeline.results.outbox import Outbox
-from pipeline.results.patience import Patience, Sessions, Tables, is_away
-from pipeline.results.queued_sweeps import QueuedSweeps
-from pipeline.results.role import FollowerRole, Role
-from pipeline.results.searches import Tries
-from pipeline.results.silence import Silence
+from pipeline.results.access.exclusive_role import FollowerRole, Role
+from pipeline.results.access.leases import Lease
+from pipeline.results.access.migrations import (
+    UnknownRevisionError,
+    check_revision,
+    is_current,
+    upgrade,
+)
+from pipeline.results.access.outages import Patience, Sessions, Tables, is_away
+from pipeline.results.access.silent_server import Silence
+from pipeline.results.rows.batches import Batches
+from pipeline.results.rows.checks import Checks
+from pipeline.results.rows.configurations import Configurations
+from pipeline.results.rows.jobs import Jobs
+from pipeline.results.rows.live import Live
+from pipeline.results.rows.outbox import Outbox
+from pipeline.results.rows.queued_sweeps import QueuedSweeps
+from pipeline.results.rows.searches import Tries
+from pipeline.results.tables.live_models import FollowerRow
+from pipeline.results.tables.models import DispatcherRow
 
 #: Milliseconds that SQLite itself waits for another writer: while opening, which is tried again,
 #: and of who only looks.

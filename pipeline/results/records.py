@@ -102,7 +102,7 @@ class Job(JobSummary, _Owned):
     """One training run of one market, as `training_jobs` holds it.
 
     ``owner`` is the identity of the process that owns the job, by which its lease tells whether it
-    lives (`pipeline.results.leases`); of a queued job nobody is the owner.
+    lives (`pipeline.results.access.leases`); of a queued job nobody is the owner.
     """
 
     config: dict[str, Any]
@@ -311,7 +311,7 @@ class Sweep(SweepView):
 
     ``key`` is the same for every sweep that was asked for the same. ``since`` and ``until`` are the
     days that it began with: candles fetched later change nothing. ``owner`` is the identity of the
-    process that runs it, the only one that writes its rows (`pipeline.results.leases`).
+    process that runs it, the only one that writes its rows (`pipeline.results.access.leases`).
     """
 
     key: str

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import sql
-from pipeline.results import signal_models
-from pipeline.results.document import SCHEMA_FILE, json_schema
-from pipeline.results.migrations import postgresql_script
+from pipeline.results.access.migrations import postgresql_script
+from pipeline.results.document import signal_models
+from pipeline.results.document.document import SCHEMA_FILE, json_schema
 
 _HEADER = """\
 -- The schema as PostgreSQL runs it: psql -v ON_ERROR_STOP=1 -f sql/schema.sql

@@ -19,7 +19,7 @@ from gpu_engine import (
     compare_trades,
 )
 from pipeline.market_data.timeframe import utc
-from pipeline.results.artifacts import DailySeries
+from pipeline.results.artifacts.artifact_set import DailySeries
 from pipeline.review.derived import equal, pairs
 from pipeline.review.stored import utc_date
 from pipeline.validation.statistics import sharpe_test

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from pipeline.config import TrainConfig, validate
 from pipeline.errors import ConflictError, UserError
-from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.artifacts.artifact_set import ArtifactSet
+from pipeline.results.artifacts.pooled import pooled_verdicts
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import jsonable
-from pipeline.results.pooled import pooled_verdicts
 from pipeline.results.records import (
     SWEEP,
     Configuration,

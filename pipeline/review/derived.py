@@ -11,8 +11,8 @@ from typing import Any
 
 from pipeline.config import SimulationConfig
 from pipeline.results import records
-from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.document import (
+from pipeline.results.artifacts.artifact_set import ArtifactSet
+from pipeline.results.document.document import (
     after_live_orders,
     after_monitoring,
     after_sweep,

@@ -86,7 +86,7 @@ def explain(
     grid_size : int or None
         Combinations of the grid that was searched; None where it was no grid, or is not known.
     objections : sequence of str
-        What of it is not as it was stored (`pipeline.results.checks`): then nothing is traded.
+        What of it is not as it was stored (`pipeline.results.rows.checks`): then nothing is traded.
     """
     stage = configuration.lifecycle_stage
     size = 0.0 if objections else configuration.position_size

@@ -1,8 +1,8 @@
 """Tell whether a stored configuration still is what was stored, without its candles.
 
-The audit trail vouches for the row (`pipeline.results.chain`), the row's digests for the artifacts,
-and the row must follow from its own figures and events. All of it takes milliseconds, so it is
-asked whenever something is about to be traded.
+The audit trail vouches for the row (`pipeline.results.rows.chain`), the row's digests for the
+artifacts, and the row must follow from its own figures and events. All of it takes milliseconds, so
+it is asked whenever something is about to be traded.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ from typing import Any
 
 from pipeline.config import SimulationConfig, StorageConfig
 from pipeline.errors import ConflictError, UserError
-from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.chain import COLUMNS
-from pipeline.results.checks import Checked
+from pipeline.results.artifacts.artifact_set import ArtifactSet
+from pipeline.results.artifacts.digests import Cache, differences
 from pipeline.results.database import Repository
-from pipeline.results.file_digests import Cache, differences
 from pipeline.results.records import Configuration
+from pipeline.results.rows.chain import COLUMNS
+from pipeline.results.rows.checks import Checked
 from pipeline.review.comparison import Comparison, compare_json
 from pipeline.review.derived import RowContext, judge_again, rebuilt_document, row_columns
 from pipeline.review.explanation import Explanation, explain

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.results.database import Repository
-from pipeline.results.document import after_live_orders
+from pipeline.results.document.document import after_live_orders
 from pipeline.results.records import (
     EXECUTION,
     WATCH,

@@ -17,9 +17,9 @@ from gpu_engine import Candles, Funding, Window
 from pipeline.config import CcxtData, FileData, SimulationConfig, StoredConfig
 from pipeline.errors import Note, StageMovedError, UnreachableError, UserError
 from pipeline.market_data.timeframe import utc
-from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.artifacts.artifact_set import ArtifactSet
 from pipeline.results.database import Repository
-from pipeline.results.document import after_monitoring
+from pipeline.results.document.document import after_monitoring
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review import stored

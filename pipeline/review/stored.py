@@ -40,11 +40,11 @@ from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.store import month
 from pipeline.market_data.store.store import candle_path, load, locked, month_files
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.results.address import parse_url
-from pipeline.results.artifacts import ArtifactSet, read_artifacts
+from pipeline.results.access.address import parse_url
+from pipeline.results.artifacts.artifact_set import ArtifactSet, read_artifacts
+from pipeline.results.artifacts.digests import differences
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository, open_database
-from pipeline.results.file_digests import differences
 from pipeline.results.records import Configuration
 from pipeline.search import Evaluator, single_point
 from pipeline.training.candles import load_candles

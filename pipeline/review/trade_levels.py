@@ -46,7 +46,7 @@ def trade_levels(
     Parameters
     ----------
     windows : sequence of mapping
-        As in `pipeline.results.artifacts.ArtifactSet`.
+        As in `pipeline.results.artifacts.artifact_set.ArtifactSet`.
     trade : TRADE
     opens : int
         Open of its bar 0, milliseconds since the epoch.

@@ -16,10 +16,10 @@ import numpy as np
 from gpu_engine import Candles, Float, Window, marked_metrics
 from pipeline.config import CcxtData, SimulationConfig, StoredConfig, StrategyConfig
 from pipeline.errors import UserError, in_one_line
-from pipeline.results.artifacts import ArtifactSet, DailySeries
+from pipeline.results.artifacts.artifact_set import ArtifactSet, DailySeries
 from pipeline.results.damage import RESTORE, UNREADABLE
 from pipeline.results.database import Repository
-from pipeline.results.performance import average_spread_bps
+from pipeline.results.document.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.review.comparison import (
     Comparison,

@@ -32,7 +32,7 @@ from pipeline.search import Evaluator, Space, make_space, single_point
 from pipeline.search.backends import cpu_backends
 from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import Strategy, of_kind
-from pipeline.studies.coarse import coarse_candles
+from pipeline.studies.coarse_candles import coarse_candles
 
 BARS = 2_400
 COMBINATIONS = 24

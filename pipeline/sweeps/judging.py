@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pipeline.errors import Note, UserError
 from pipeline.results import records
+from pipeline.results.artifacts.pooled import pooled_verdicts
 from pipeline.results.database import Repository
-from pipeline.results.document import after_sweep
-from pipeline.results.pooled import pooled_verdicts
-from pipeline.results.sweeps import Claim
+from pipeline.results.document.document import after_sweep
+from pipeline.results.rows.sweeps import Claim
 from pipeline.validation.multiple_testing import sweep_q_values
 from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import Q_LIMIT, Stage, judge, position_size

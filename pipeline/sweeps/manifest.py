@@ -11,9 +11,9 @@ from pipeline import __version__
 from pipeline.config import ALL, SURROGATES, CcxtData, SyntheticData, TrainConfig, validate
 from pipeline.errors import UserError
 from pipeline.market_data.synthetic import FIRST_MS
-from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death, place
+from pipeline.results.access.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death, place
 from pipeline.results.records import Sweep
-from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
+from pipeline.results.rows.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
 from pipeline.training import job
 from pipeline.training.provenance import WHEREABOUTS, config_hash, engine_hash, fingerprint
 

@@ -22,11 +22,11 @@ from pipeline.errors import (
 )
 from pipeline.executors import make_executor
 from pipeline.executors.background import repeated
-from pipeline.results.address import FileIdentity
-from pipeline.results.artifacts import check_root
+from pipeline.results.access.address import FileIdentity
+from pipeline.results.artifacts.artifact_set import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
-from pipeline.results.sweeps import Claim, Sweeps
+from pipeline.results.rows.sweeps import Claim, Sweeps
 from pipeline.sweeps.judging import judge_sweep
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, noun, show

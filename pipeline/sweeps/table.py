@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.cli.console import Console
-from pipeline.results.pooled import search_of
+from pipeline.results.artifacts.pooled import search_of
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.stages import STAGES, Stage
 from pipeline.validation.wording import defined, marked, plural

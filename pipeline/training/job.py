@@ -14,10 +14,10 @@ from pipeline import errors
 from pipeline.config import TrainConfig
 from pipeline.errors import IllegalTransitionError, UnknownIdError
 from pipeline.executors.base import in_words
+from pipeline.results.artifacts.unstored_result import FOLDER, Parcel, read_parcel
 from pipeline.results.damage import UNREADABLE
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import jsonable
-from pipeline.results.parcel import FOLDER, Parcel, read_parcel
 from pipeline.training.provenance import config_hash, engine_hash
 from pipeline.training.run import Reporter, TrainingResult, train
 from pipeline.training.storing import HURRY, UNSTORED, ended_elsewhere, store, store_running

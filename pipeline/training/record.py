@@ -10,11 +10,11 @@ import numpy as np
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
 from pipeline.market_data.store.atomic_files import replace_text
-from pipeline.results import artifacts
-from pipeline.results.document import build_document
-from pipeline.results.drawn_trials import DrawnTrials
+from pipeline.results.artifacts import artifact_set
+from pipeline.results.artifacts.drawn_trials import DrawnTrials
+from pipeline.results.document.document import build_document
+from pipeline.results.document.performance import average_spread_bps
 from pipeline.results.jsonable import dumps, jsonable
-from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.training.run import TrainingResult
 from pipeline.validation.holding import hold_returns
@@ -130,18 +130,18 @@ def configuration_of(
     return replace(configuration, circuit_breakers=document["circuit_breakers"], document=document)
 
 
-def artifacts_of(trained: TrainingResult) -> artifacts.ArtifactSet:
+def artifacts_of(trained: TrainingResult) -> artifact_set.ArtifactSet:
     """Make the artifacts of a run that has a configuration to store."""
     candles, validation = trained.market.candles, trained.validation
     assert trained.in_sample_daily is not None, "a configuration has an in-sample series"
     scores = None
     if trained.surface is not None:
-        scores = artifacts.ScoreSurface(trained.axes, trained.surface)
-    return artifacts.ArtifactSet(
-        in_sample=artifacts.DailySeries(
+        scores = artifact_set.ScoreSurface(trained.axes, trained.surface)
+    return artifact_set.ArtifactSet(
+        in_sample=artifact_set.DailySeries(
             candles.calendar(validation.final.window), trained.in_sample_daily
         ),
-        out_of_sample=artifacts.DailySeries(
+        out_of_sample=artifact_set.DailySeries(
             validation.day,
             validation.daily,
             validation.closed_daily,
@@ -165,22 +165,22 @@ def _trials(trained: TrainingResult) -> DrawnTrials | None:
     return DrawnTrials(named, {"score": trials.scores, **trials.metrics})
 
 
-def _summary(trained: TrainingResult) -> artifacts.ScoreSummary | None:
+def _summary(trained: TrainingResult) -> artifact_set.ScoreSummary | None:
     summary = trained.validation.final.summary
     if summary is None:
         return None
     names = list(trained.axes)
     pairs = {(names[a], names[b]): table for (a, b), table in summary.pairs.items()}
-    return artifacts.ScoreSummary(trained.axes, summary.index, summary.score, pairs)
+    return artifact_set.ScoreSummary(trained.axes, summary.index, summary.score, pairs)
 
 
-def _null(evidence: Evidence) -> artifacts.NullDistribution | None:
+def _null(evidence: Evidence) -> artifact_set.NullDistribution | None:
     reality, year = evidence.reality_check, math.sqrt(DAYS_PER_YEAR)
     tested = reality is not None and reality.statistic is not None
     drawn: dict[str, Float] = {kind: test.top for kind, test in evidence.surrogates.items()}
     if not (tested or drawn):
         return None
-    return artifacts.NullDistribution(
+    return artifact_set.NullDistribution(
         observed=evidence.search.get("best_active_sharpe_ratio"),
         maxima=reality.maxima * year if reality is not None else np.empty(0),
         best=evidence.search["top_sharpe_ratio"] if drawn else None,

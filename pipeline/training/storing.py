@@ -24,13 +24,20 @@ from pipeline.errors import (
     first_line,
 )
 from pipeline.executors.background import tell
-from pipeline.results.artifacts import write_artifacts
+from pipeline.results.artifacts.artifact_set import write_artifacts
+from pipeline.results.artifacts.digests import digests_of
+from pipeline.results.artifacts.unstored_result import (
+    FOLDER,
+    Parcel,
+    is_kept,
+    remove_parcel,
+    unpack,
+    write_parcel,
+)
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository
-from pipeline.results.document import new_configuration_id
-from pipeline.results.file_digests import digests_of
+from pipeline.results.document.document import new_configuration_id
 from pipeline.results.jsonable import jsonable
-from pipeline.results.parcel import FOLDER, Parcel, is_kept, remove_parcel, unpack, write_parcel
 from pipeline.results.records import Configuration
 from pipeline.training.record import artifacts_of, configuration_of
 from pipeline.training.run import TrainingResult
@@ -60,10 +67,10 @@ def store(
     Parameters
     ----------
     job : mapping
-        What `pipeline.results.ownership.new_job` takes.
+        What `pipeline.results.access.ownership.new_job` takes.
     folder : Path or None
-        Where it is kept (`pipeline.results.parcel`); beside the artifacts where that cannot be
-        written, and where it is None.
+        Where it is kept (`pipeline.results.artifacts.unstored_result`); beside the artifacts where
+        that cannot be written, and where it is None.
 
     Returns
     -------

@@ -34,7 +34,7 @@ from gpu_engine import (
 from pipeline.config import ProcessesExecutor
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
-from pipeline.market_data.rearranged import SURROGATES as MAKERS
+from pipeline.market_data.surrogate_candles import SURROGATES as MAKERS
 from pipeline.search import Evaluator, Space
 from pipeline.search.loop import SearchSettings
 from pipeline.validation.bootstrap import SURROGATES, generator

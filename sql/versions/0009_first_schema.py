@@ -1,7 +1,7 @@
 """Create the tables.
 
 Builds before the first release had the revisions 0001 to 0008. Their databases are refused
-(`pipeline.results.migrations`).
+(`pipeline.results.access.migrations`).
 """
 
 import sqlalchemy as sa

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.live.trader import trader_of
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.results.signal_models import Signal
+from pipeline.results.document.signal_models import Signal
 from pipeline.review import stored
 from support.runs import ask
 from support.stored import command, fading_candles, write

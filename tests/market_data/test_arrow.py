@@ -52,7 +52,7 @@ from pipeline.market_data.arrow import table_of
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.raw import COLUMNS
 from pipeline.results import artifacts
-from pipeline.results.performance import average_spread_bps
+from pipeline.results.document.performance import average_spread_bps
 
 price = 100 + np.random.default_rng(0).random((5, 50))
 columns = dict(zip(COLUMNS, (np.arange(50) * 60_000, *price), strict=True))

@@ -8,7 +8,12 @@ import pytest
 from gpu_engine import DAY_MS
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.rearranged import MEAN_BLOCK, bootstrapped, rearranged, reversed_time
+from pipeline.market_data.surrogate_candles import (
+    MEAN_BLOCK,
+    bootstrapped,
+    rearranged,
+    reversed_time,
+)
 from pipeline.market_data.synthetic import FIRST_MS, synthetic_candles
 from support.coarse import coarse_candles
 

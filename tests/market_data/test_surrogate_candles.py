@@ -9,7 +9,7 @@ import pytest
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.rearranged import rearranged
+from pipeline.market_data.surrogate_candles import rearranged
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.backends import named_backend
 from pipeline.training.candles import load_candles

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from gpu_engine import Candles
-from pipeline.market_data.rearranged import bar_flipped, permuted, sign_flipped
+from pipeline.market_data.surrogate_candles import bar_flipped, permuted, sign_flipped
 from support.coarse import coarse_candles
 
 KINDS = (permuted, sign_flipped, bar_flipped)

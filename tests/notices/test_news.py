@@ -7,12 +7,12 @@ from sqlalchemy import text, update
 
 from pipeline.notices.message import message_of
 from pipeline.notices.sender import SHORT_LOOK
-from pipeline.results.live_models import LiveEvent
-from pipeline.results.models import SweepRow
-from pipeline.results.news import OLDEST
-from pipeline.results.outbox import KEPT
 from pipeline.results.records import ConfigurationEvent, utc_now
-from pipeline.results.sweeps import MarketSpec
+from pipeline.results.rows.news import OLDEST
+from pipeline.results.rows.outbox import KEPT
+from pipeline.results.rows.sweeps import MarketSpec
+from pipeline.results.tables.live_models import LiveEvent
+from pipeline.results.tables.models import SweepRow
 
 TARGET = "webhook 1"
 MARKET = "binance:BTC/USDT:5m"
@@ -131,7 +131,7 @@ def test_a_check_is_told_of_where_it_found_something(repository, news, job, exam
 
 
 def test_many_checks_that_agree_hide_none_that_does_not(repository, news, monkeypatch):
-    monkeypatch.setattr("pipeline.results.news.MOST", 3)
+    monkeypatch.setattr("pipeline.results.rows.news.MOST", 3)
     agree = [LiveEvent("check", "agrees", payload={"difference": ""}) for _ in range(5)]
     repository.live.note([*agree, LiveEvent("check", "differs", payload={"difference": "x"})])
     assert [message.text for message in news()] == ["differs"]
@@ -140,7 +140,7 @@ def test_many_checks_that_agree_hide_none_that_does_not(repository, news, monkey
 def test_a_row_that_appears_late_is_told_of(repository, config):
     begun = utc_now() - timedelta(hours=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.results.outbox.utc_now", lambda: begun)
+        patch.setattr("pipeline.results.rows.outbox.utc_now", lambda: begun)
         repository.outbox.begin(TARGET, config.events)
     late = LiveEvent("enter", "committed late", at=begun + timedelta(hours=1))
     repository.live.note([LiveEvent("enter", "before", at=begun - timedelta(hours=1)), late])
@@ -173,7 +173,7 @@ def test_old_rows_go_and_their_events_are_not_told_again(repository, news, monke
     repository.outbox.delivered(delivery)
     for age, left in ((OLDEST, 1), (KEPT + timedelta(hours=1), 0)):
         later = utc_now() + age
-        monkeypatch.setattr("pipeline.results.outbox.utc_now", lambda later=later: later)
+        monkeypatch.setattr("pipeline.results.rows.outbox.utc_now", lambda later=later: later)
         repository.outbox.tidy(TARGET)
         assert [state.delivered for state in repository.outbox.states()] == [left]
     assert repository.outbox.news(TARGET, ["enter"]) == []
@@ -183,7 +183,7 @@ def test_what_was_never_taken_is_given_up_in_the_end(repository, news, monkeypat
     repository.live.note([LiveEvent("enter", "one")])
     news()
     later = utc_now() + OLDEST + timedelta(minutes=1)
-    monkeypatch.setattr("pipeline.results.outbox.utc_now", lambda: later)
+    monkeypatch.setattr("pipeline.results.rows.outbox.utc_now", lambda: later)
     repository.outbox.tidy(TARGET)
     (state,) = repository.outbox.states()
     assert (state.waiting, state.given_up) == (0, 1)

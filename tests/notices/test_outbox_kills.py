@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.notices.sender import sending
 from pipeline.results.database import open_database
-from pipeline.results.live_models import LiveEvent
+from pipeline.results.tables.live_models import LiveEvent
 
 SERVICE = """
 import sys, time

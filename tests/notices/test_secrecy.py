@@ -13,7 +13,7 @@ from pipeline.notices import sender
 from pipeline.notices.sender import sending
 from pipeline.queue import supervisor
 from pipeline.results.database import open_database
-from pipeline.results.live_models import LiveEvent
+from pipeline.results.tables.live_models import LiveEvent
 from support.receiver import HIDDEN, SECRET
 
 SECRETS = (HIDDEN, SECRET, SECRET.removeprefix("whsec_"), base64.b64decode(SECRET[6:]).hex())

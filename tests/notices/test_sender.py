@@ -8,8 +8,8 @@ import pytest
 from pipeline.notices import sender
 from pipeline.notices.sender import sending
 from pipeline.notices.webhook import key_of, signature
-from pipeline.results.live_models import LiveEvent
 from pipeline.results.records import utc_now
+from pipeline.results.tables.live_models import LiveEvent
 from support.receiver import SECRET
 
 

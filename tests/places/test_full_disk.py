@@ -10,8 +10,8 @@ from sqlalchemy import create_engine
 
 from pipeline.errors import DiskFullError, UserError, full_disk
 from pipeline.market_data.store.atomic_files import replace_text
+from pipeline.results.access.engines import DatabaseFullError, name_full_disks
 from pipeline.results.database import open_database
-from pipeline.results.engines import DatabaseFullError, name_full_disks
 from support.candle_files import random_candles, write
 from support.namespaces import after, small_disk
 from support.parameters import combination

@@ -26,7 +26,7 @@ from pipeline.config.catalogue import in_quotes
 from pipeline.errors import UserError
 from pipeline.queue import supervisor
 from pipeline.report import __main__ as report
-from pipeline.results.address import parse_url
+from pipeline.results.access.address import parse_url
 from pipeline.web.service import composing
 from pipeline.web.service.requests import TrainingRequest
 from support.own_strategy import own_file

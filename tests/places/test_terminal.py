@@ -19,8 +19,8 @@ from pipeline import explain, monitor, sweep, verify
 from pipeline.cli.command import run_plain
 from pipeline.cli.console import Console, lasting_output, printable
 from pipeline.report import __main__ as report
-from pipeline.results.chain import EditedError
 from pipeline.results.damage import DamagedRowError
+from pipeline.results.rows.chain import EditedError
 from support.runs import QUICK, Finished
 from support.stored import command, copied
 

@@ -16,8 +16,8 @@ from pipeline.config.commands import DispatchConfig
 from pipeline.errors import DatabaseAwayError
 from pipeline.queue.dispatcher import Dispatcher, _Ending
 from pipeline.queue.task import run_job
+from pipeline.results.artifacts.unstored_result import FOLDER
 from pipeline.results.database import open_database
-from pipeline.results.parcel import FOLDER
 from pipeline.training import job
 from pipeline.training.run import Reporter
 from pipeline.web.api.app import create_app

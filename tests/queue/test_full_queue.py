@@ -14,8 +14,8 @@ from pipeline.executors.base import do_task
 from pipeline.queue import dispatcher
 from pipeline.queue.dispatcher import Dispatcher
 from pipeline.queue.task import run_job
+from pipeline.results.access.engines import DatabaseFullError
 from pipeline.results.database import open_database
-from pipeline.results.engines import DatabaseFullError
 from pipeline.training import job
 from support.sweeping import TINY
 

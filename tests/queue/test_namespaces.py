@@ -26,7 +26,7 @@ from support.hurry import hurry
 _CONTAINER = """
 import json, os, sys, threading, time
 from pipeline.results.database import open_database
-from pipeline.results.leases import Watch
+from pipeline.results.access.leases import Watch
 url, job = sys.argv[1], json.loads(sys.argv[2])
 with open_database(url) as repository:
     job_id = repository.jobs.create(**job)

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from pipeline.report.comparison import Candidate, Comparison, curves
-from pipeline.results.artifacts import DailySeries
+from pipeline.results.artifacts.artifact_set import DailySeries
 from pipeline.validation.pooling import COMMON_DAYS
 
 RNG = np.random.default_rng(7)

@@ -11,7 +11,7 @@ from pipeline.report.heatmap import heatmap
 from pipeline.report.page import fixed_figures
 from pipeline.report.performance import Excursions, excursion_figure
 from pipeline.report.spread import colour
-from pipeline.results.artifacts import DailySeries, NullDistribution, ScoreSurface
+from pipeline.results.artifacts.artifact_set import DailySeries, NullDistribution, ScoreSurface
 from pipeline.validation.sequential import live_band
 from support.backtest import make_candles
 

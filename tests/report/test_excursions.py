@@ -17,7 +17,7 @@ from pipeline.report.performance import (
     month_table,
     monthly_returns,
 )
-from pipeline.results.artifacts import DailySeries
+from pipeline.results.artifacts.artifact_set import DailySeries
 
 HOUR, OPENS = 3_600_000, 1_672_531_200_000
 #: Low and high of six bars.

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.report.headline import HEIGHT, WIDTH, newer_days, sparkline, tiles
-from pipeline.results.artifacts import DailySeries
-from pipeline.results.live_models import PaperAccount
+from pipeline.results.artifacts.artifact_set import DailySeries
 from pipeline.results.records import ConfigurationEvent
+from pipeline.results.tables.live_models import PaperAccount
 from pipeline.review.explanation import explain
 from support.judged import judged_row
 

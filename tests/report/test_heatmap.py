@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.report.heatmap import best, cut, heatmap, heatmaps
-from pipeline.results.artifacts import ScoreSummary, ScoreSurface
-from pipeline.results.drawn_trials import DrawnTrials
+from pipeline.results.artifacts.artifact_set import ScoreSummary, ScoreSurface
+from pipeline.results.artifacts.drawn_trials import DrawnTrials
 from pipeline.results.jsonable import jsonable
 
 AXES = {"a": [1, 2], "b": [0.1, 0.2, 0.3], "c": [None, 5.0]}

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.report.importance import importance_of
-from pipeline.results.artifacts import ScoreSurface
-from pipeline.results.drawn_trials import DrawnTrials
+from pipeline.results.artifacts.artifact_set import ScoreSurface
+from pipeline.results.artifacts.drawn_trials import DrawnTrials
 
 AXES = {"a": [1, 2], "b": [0.1, 0.2, 0.3], "c": [None, 5.0], "d": [7]}
 SHAPE = (2, 3, 2, 1)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.report.heatmap import best
 from pipeline.report.page import page
-from pipeline.results.artifacts import ScoreSummary
+from pipeline.results.artifacts.artifact_set import ScoreSummary
 from support.contrast import poor
 from support.narrow import cut_off
 from support.parameters import STOP, TARGET

@@ -10,7 +10,7 @@ from pipeline.report.performance import Excursions, excursion_figure, holding_fi
 from pipeline.report.spread import parameter_spread
 from pipeline.report.theme import dressed, template
 from pipeline.report.trades import trades_on_candles
-from pipeline.results.artifacts import DailySeries, NullDistribution
+from pipeline.results.artifacts.artifact_set import DailySeries, NullDistribution
 from pipeline.validation.sequential import live_band
 
 WINDOW = {

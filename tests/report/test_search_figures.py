@@ -11,7 +11,7 @@ from pipeline.report.best import best_markup, best_of, days_sentences
 from pipeline.report.echart import is_known, option
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates, relief
 from pipeline.report.trials import trials_of
-from pipeline.results.artifacts import ScoreSurface
+from pipeline.results.artifacts.artifact_set import ScoreSurface
 from pipeline.review.replay import Period, Replay
 
 AXES = {"a": [None, 2.0], "b": [0.1, 0.2, 0.3], "c": [1]}

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpu_engine import TRADE
-from pipeline.results.artifacts import (
+from pipeline.results.artifacts.artifact_set import (
     SEARCH,
     ArtifactSet,
     DailySeries,
@@ -26,8 +26,8 @@ from pipeline.results.artifacts import (
     read_series,
     write_artifacts,
 )
-from pipeline.results.drawn_trials import DrawnTrials
-from pipeline.results.file_digests import check_file, differences, digests_of
+from pipeline.results.artifacts.digests import check_file, differences, digests_of
+from pipeline.results.artifacts.drawn_trials import DrawnTrials
 from support.parameters import DEPTH, SPREAD
 
 pytestmark = pytest.mark.hostile

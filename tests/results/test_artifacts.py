@@ -12,7 +12,7 @@ import pytest
 
 from gpu_engine import REASONS, TRADE
 from pipeline.errors import UserError
-from pipeline.results.artifacts import (
+from pipeline.results.artifacts.artifact_set import (
     ArtifactSet,
     DailySeries,
     NullDistribution,

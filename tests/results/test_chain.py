@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from pipeline.results import chain
-from pipeline.results.checks import Checked
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent, Judgement
+from pipeline.results.rows import chain
+from pipeline.results.rows.checks import Checked
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.config import StorageConfig
-from pipeline.results.chain import EditedError
+from pipeline.results.access.leases import Watch, read_owners
 from pipeline.results.damage import DamagedRowError
-from pipeline.results.leases import Watch, read_owners
+from pipeline.results.rows.chain import EditedError
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from pipeline.errors import UserError
-from pipeline.results.address import parse_url
+from pipeline.results.access.address import parse_url
 from pipeline.results.database import open_database
 
 if TYPE_CHECKING:

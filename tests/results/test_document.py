@@ -18,7 +18,7 @@ import pytest
 
 from gpu_engine import ExitSettings
 from pipeline.config import CostsConfig, StrategyConfig
-from pipeline.results.document import (
+from pipeline.results.document.document import (
     SCHEMA_FILE,
     after_live_orders,
     after_monitoring,

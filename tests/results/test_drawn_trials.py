@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.results import drawn_trials
-from pipeline.results.drawn_trials import DrawnTrials, read_drawn, write_drawn
+from pipeline.results.artifacts import drawn_trials
+from pipeline.results.artifacts.drawn_trials import DrawnTrials, read_drawn, write_drawn
 
 TRIALS = DrawnTrials(
     {"score": np.array([np.nan, 2.0, 1.0, 2.0]), "b": np.array([0.3, 0.1, 0.2, 0.25])},

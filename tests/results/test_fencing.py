@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from pipeline.errors import IllegalTransitionError, NotOwnerError
+from pipeline.results.access.ownership import requeue_job
 from pipeline.results.database import Repository
-from pipeline.results.ownership import requeue_job
 from pipeline.results.records import Configuration
 
 Write = Callable[[Repository, Configuration], None]

@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import update
 
 from pipeline.executors import signs_of_life
-from pipeline.results import leases
+from pipeline.results.access import leases
+from pipeline.results.access.leases import Owner, Watch, cause_of_death, read_owners
 from pipeline.results.database import open_database
-from pipeline.results.leases import Owner, Watch, cause_of_death, read_owners
-from pipeline.results.models import LeaseRow
 from pipeline.results.records import utc_now
+from pipeline.results.tables.models import LeaseRow
 
 
 def owner(**changes: object) -> Owner:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, Select, event, select
 
-from pipeline.results import listing
 from pipeline.results.database import Repository, open_database
-from pipeline.results.listing import SORT_KEYS, SortKey
-from pipeline.results.models import NULLABLE, SORTED_BY, TrainedConfiguration
+from pipeline.results.rows import listing
+from pipeline.results.rows.listing import SORT_KEYS, SortKey
+from pipeline.results.tables.models import NULLABLE, SORTED_BY, TrainedConfiguration
 from pipeline.studies.bench.repository import FILTERS, fill, measure
 from support.databases import KINDS, new_url
 

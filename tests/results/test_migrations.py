@@ -12,10 +12,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect
 
 import sql
-from pipeline.results import migrations
+from pipeline.results.access import migrations
 from pipeline.results.database import open_database
-from pipeline.results.models import Base
 from pipeline.results.schema import outdated
+from pipeline.results.tables.models import Base
 
 if TYPE_CHECKING:
     from support.postgresql import Server

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.results import sweep_rows
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.results.sweeps import Claim, MarketSpec
+from pipeline.results.rows import sweep_rows
+from pipeline.results.rows.sweeps import Claim, MarketSpec
 from support.databases import after_every_query
 
 

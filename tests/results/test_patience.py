@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pipeline.errors import DatabaseAwayError, DatabaseGoneError, UnknownIdError, UnreachableError
-from pipeline.results import database, engines, patience
+from pipeline.results import database
+from pipeline.results.access import engines, outages
+from pipeline.results.access.outages import Patience, is_away
 from pipeline.results.database import Repository, open_database
-from pipeline.results.patience import Patience, is_away
 from support.outages import Outage, locked
 
 
@@ -65,7 +66,7 @@ def test_sqlite_says_by_a_code_that_it_is_away(code, away):
 
 def test_what_answers_again_is_said_once_however_many_wait(monkeypatch):
     said = []
-    patience = Patience(600, said.append)
+    outages = Patience(600, said.append)
     failed, all_failed = set(), threading.Barrier(3, timeout=120)
 
     def transaction():
@@ -77,7 +78,7 @@ def test_what_answers_again_is_said_once_however_many_wait(monkeypatch):
 
     results = []
     threads = [
-        threading.Thread(target=lambda: results.append(patience.until_answered(transaction)))
+        threading.Thread(target=lambda: results.append(outages.until_answered(transaction)))
         for _ in range(3)
     ]
     for thread in threads:
@@ -92,9 +93,9 @@ def test_what_answers_again_is_said_once_however_many_wait(monkeypatch):
 
 
 def test_patience_ends():
-    patience, began = Patience(0.3), time.monotonic()
+    outages, began = Patience(0.3), time.monotonic()
     with pytest.raises(DatabaseAwayError, match=r"^The database did not answer for 0\.3 s: said"):
-        patience.until_answered(lambda: (_ for _ in ()).throw(refused(Coded("57P01"))))
+        outages.until_answered(lambda: (_ for _ in ()).throw(refused(Coded("57P01"))))
     assert 0.3 <= time.monotonic() - began < 60
 
 
@@ -165,8 +166,8 @@ def test_what_became_of_a_commit_is_asked_until_the_standby_has_taken_over(
     """Behind a pooler a standby may be asked, which cannot tell: currval fails in the same way."""
     lose_commits(monkeypatch, engine, done=True)
     standby, status = text("SELECT currval('job_events_id_seq'), :transaction, :place"), "_STATUS"
-    promoted = threading.Timer(0.3, setattr, (patience, status, getattr(patience, status)))
-    monkeypatch.setattr(patience, status, standby)
+    promoted = threading.Timer(0.3, setattr, (outages, status, getattr(outages, status)))
+    monkeypatch.setattr(outages, status, standby)
     promoted.start()
     job_id = patient.jobs.create(**example_job)
     promoted.join()

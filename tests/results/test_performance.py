@@ -9,7 +9,7 @@ import pytest
 
 from gpu_engine import STOP, TARGET, TARGET_GAP, TRADE, Costs
 from gpu_engine.records import END
-from pipeline.results.performance import (
+from pipeline.results.document.performance import (
     conditional_value_at_risk,
     drawdown_duration,
     estimated_slippage,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.results import pooled
-from pipeline.results.artifacts import DailySeries
-from pipeline.results.pooled import pooled_verdicts
+from pipeline.results.artifacts import pooled
+from pipeline.results.artifacts.artifact_set import DailySeries
+from pipeline.results.artifacts.pooled import pooled_verdicts
 from pipeline.results.records import SweepMember
 
 DAY = np.arange(40, dtype=np.int32)

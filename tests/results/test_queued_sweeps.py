@@ -12,9 +12,9 @@ import pytest
 
 from pipeline.errors import IllegalTransitionError, SameStartError, SweepTakenError
 from pipeline.results.database import Repository, open_database
-from pipeline.results.queued_sweeps import QueuedSweeps
 from pipeline.results.records import Configuration
-from pipeline.results.sweeps import QUEUE, Claim, MarketSpec
+from pipeline.results.rows.queued_sweeps import QueuedSweeps
+from pipeline.results.rows.sweeps import QUEUE, Claim, MarketSpec
 from pipeline.sweeps.judging import judge_sweep
 from support.v3_document import document
 

@@ -17,10 +17,10 @@ import pytest
 from sqlalchemy import update
 
 from pipeline.errors import IllegalTransitionError
+from pipeline.results.access.leases import Owner
 from pipeline.results.database import Repository, open_database
-from pipeline.results.leases import Owner
-from pipeline.results.models import LeaseRow
 from pipeline.results.records import utc_now
+from pipeline.results.tables.models import LeaseRow
 
 SPAWN = multiprocessing.get_context("spawn")
 

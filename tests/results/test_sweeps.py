@@ -14,12 +14,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from pipeline.errors import ConflictError, SweepTakenError
-from pipeline.results import sweep_rows
-from pipeline.results.chain import EditedError
+from pipeline.results.access.leases import Owner, cause_of_death
 from pipeline.results.database import Repository
-from pipeline.results.leases import Owner, cause_of_death
 from pipeline.results.records import Configuration, ConfigurationEvent, Sweep, SweepMarket
-from pipeline.results.sweeps import Claim, MarketSpec, Sweeps
+from pipeline.results.rows import sweep_rows
+from pipeline.results.rows.chain import EditedError
+from pipeline.results.rows.sweeps import Claim, MarketSpec, Sweeps
 
 KEY = "5eed" * 16
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)

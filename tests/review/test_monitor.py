@@ -16,8 +16,8 @@ from pipeline.market_data.exchange.connection import Backoff
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import PRICES
-from pipeline.results.artifacts import read_artifacts
-from pipeline.results.document import validate_document
+from pipeline.results.artifacts.artifact_set import read_artifacts
+from pipeline.results.document.document import validate_document
 from pipeline.review import monitoring
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point

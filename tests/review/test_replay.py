@@ -9,7 +9,7 @@ import pytest
 from gpu_engine import DAY_MS, Candles, Window
 from pipeline.config import SimulationConfig, StorageOnly, load
 from pipeline.report.loading import load_candles_again
-from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.artifacts.artifact_set import ArtifactSet
 from pipeline.results.records import Configuration
 from pipeline.review.replay import Replay, replay
 from pipeline.review.stored import evaluator_of, find, open_existing, read_record, simulation_config

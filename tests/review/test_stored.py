@@ -10,8 +10,8 @@ import pytest
 
 from gpu_engine import METRICS, Window, marked_metrics, metrics_of
 from pipeline.config import SimulationConfig, validate
-from pipeline.results.artifacts import read_artifacts
-from pipeline.results.document import validate_document
+from pipeline.results.artifacts.artifact_set import read_artifacts
+from pipeline.results.document.document import validate_document
 from pipeline.review.stored import evaluator_of, load_again, simulation_config
 from pipeline.search.ranking import plateau
 from support.parameters import DEPTH

@@ -11,7 +11,7 @@ from pipeline.strategies.base import of_kind
 from pipeline.strategies.donchian_breakout import DonchianBreakout
 from pipeline.strategies.registry import BUILT_IN, load_strategy, locate
 from pipeline.studies import contract
-from pipeline.studies.coarse import coarse_candles
+from pipeline.studies.coarse_candles import coarse_candles
 from pipeline.studies.contract import CHECKS, backends_agree
 from support.backends import CUDA, CUDA_ON_HOST, named
 from support.documents import ROOT

@@ -17,7 +17,7 @@ from pipeline.strategies.base import EXACT, Parameter, of_kind
 from pipeline.strategies.donchian_breakout import DonchianBreakout
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.strategies.registry import load_strategy, locate
-from pipeline.studies.coarse import coarse_candles
+from pipeline.studies.coarse_candles import coarse_candles
 from support.own_strategy import own_file
 
 STRATEGY = LiquiditySweep()

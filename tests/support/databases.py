@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from pipeline.results.database import Repository, open_database
-from pipeline.results.models import Base
 from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.tables.models import Base
 from support.parameters import DEPTH, SPREAD
 
 KINDS = ["sqlite", "postgresql"]

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.results import chain
+from pipeline.results.rows import chain
 
 #: The tables that a configuration is read from, and the column of each that names it.
 TABLES = {

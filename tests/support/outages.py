@@ -6,9 +6,9 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from pipeline.results import engines, silence
+from pipeline.results.access import engines, silent_server
+from pipeline.results.access.outages import Patience
 from pipeline.results.database import open_database
-from pipeline.results.patience import Patience
 
 #: Seconds after which an outage ends that nobody has ended.
 LONGEST = 600.0
@@ -36,17 +36,17 @@ def stopped(stop, start):
 @contextmanager
 def hurry():
     """Have this process notice in a fifth of a second what takes five seconds elsewhere."""
-    connect = silence.Silence._connect
+    connect = silent_server.Silence._connect
 
     def within_a_second(self, parameters, since):
         return connect(self, parameters | {"connect_timeout": "1"}, since)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "BUSY_MS", 50)
-        patch.setattr(silence, "SILENCE", 0.2)
-        patch.setattr(silence, "LOOK", 0.2)
-        patch.setattr(silence, "TRY_EVERY", 0.1)
-        patch.setattr(silence.Silence, "_connect", within_a_second)
+        patch.setattr(silent_server, "SILENCE", 0.2)
+        patch.setattr(silent_server, "LOOK", 0.2)
+        patch.setattr(silent_server, "TRY_EVERY", 0.1)
+        patch.setattr(silent_server.Silence, "_connect", within_a_second)
         yield
 
 

@@ -13,11 +13,11 @@ from datetime import timedelta
 import numpy as np
 from sqlalchemy import insert
 
-from pipeline.results import chain
-from pipeline.results.artifacts import ScoreSurface, read_artifacts, write_artifacts
+from pipeline.results.artifacts.artifact_set import ScoreSurface, read_artifacts, write_artifacts
 from pipeline.results.jsonable import jsonable
-from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.records import ConfigurationEvent
+from pipeline.results.rows import chain
+from pipeline.results.tables.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.validation.stages import STAGES
 
 #: Rows that are inserted at a time: so many configurations share a job.

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.results.live import Booking
-from pipeline.results.live_models import LiveEvent, PaperAccount, PaperDay, PaperTrade
+from pipeline.results.rows.live import Booking
+from pipeline.results.tables.live_models import LiveEvent, PaperAccount, PaperDay, PaperTrade
 
 
 def newest_close(timeframe, now=None):

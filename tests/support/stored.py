@@ -15,9 +15,9 @@ from pipeline.cli.command import run_plain
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, PRICES
 from pipeline.market_data.synthetic import synthetic_candles
-from pipeline.results import chain
-from pipeline.results.file_digests import digests_of
-from pipeline.results.models import TrainedConfiguration, TrainingJob
+from pipeline.results.artifacts.digests import digests_of
+from pipeline.results.rows import chain
+from pipeline.results.tables.models import TrainedConfiguration, TrainingJob
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import plant_edge
 from support.parameters import combination

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from pipeline import sweep
 from pipeline.results.database import open_database
-from pipeline.results.models import (
+from pipeline.results.tables.models import (
     ConfigurationEventRow,
     SweepMarketRow,
     SweepRow,

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpu_engine import METRICS, TARGET, TRADE
 from pipeline.config import CostsConfig, RiskConfig, StrategyConfig
-from pipeline.results.document import build_document
+from pipeline.results.document.document import build_document
 from pipeline.results.records import Configuration
 from pipeline.strategies.registry import declared
 from support.judged import IDENTITY

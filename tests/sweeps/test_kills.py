@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.results.sweeps import Sweeps
+from pipeline.results.rows.sweeps import Sweeps
 from support.documents import ROOT
 from support.runs import finish, interrupted_after
 from support.sweeping import TINY, dump, run_sweep, start_sweep, sweep_here, tables

@@ -12,11 +12,11 @@ from sqlalchemy import text
 
 from pipeline.executors import signs_of_life
 from pipeline.report import __main__ as report
-from pipeline.results.artifacts import OUT_OF_SAMPLE, read_series
+from pipeline.results.access.engines import DatabaseFullError
+from pipeline.results.artifacts.artifact_set import OUT_OF_SAMPLE, read_series
 from pipeline.results.database import open_database
-from pipeline.results.engines import DatabaseFullError
 from pipeline.results.records import SweepMarket
-from pipeline.results.sweep_rows import seal
+from pipeline.results.rows.sweep_rows import seal
 from pipeline.sweeps import running
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.statistics import sharpe_test
@@ -122,7 +122,7 @@ def test_a_sweep_whose_series_are_elsewhere_has_no_pool_and_is_complete(
     def gone(file):
         raise FileNotFoundError(file)
 
-    monkeypatch.setattr("pipeline.results.pooled.read_series", gone)
+    monkeypatch.setattr("pipeline.results.artifacts.pooled.read_series", gone)
     finished = here(HOURS, *TINY)
     assert finished.status == 0
     assert "The markets cannot be pooled" in finished.err
@@ -203,7 +203,7 @@ def test_failed_markets_are_tried_again_when_asked(here, tmp_path, monkeypatch):
 
 def test_a_cause_that_no_job_could_be_told_stands_in_the_market(here, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.training.job.train", disk_on_fire)
-    monkeypatch.setattr("pipeline.results.jobs.Jobs.fail", database_full)
+    monkeypatch.setattr("pipeline.results.rows.jobs.Jobs.fail", database_full)
     assert here("markets=btc_binance_1h", *TINY).status == 1
     assert tables(tmp_path)[1][0]["error"] == "RuntimeError: the disk is on fire"
 

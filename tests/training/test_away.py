@@ -164,7 +164,7 @@ def test_ctrl_c_while_waiting_ends_at_once_and_keeps_the_result(tmp_path, distur
         holds = locked(tmp_path / "var/trainings.db")
 
         def away():
-            monkeypatch.setattr("pipeline.results.patience.time.sleep", interrupted)
+            monkeypatch.setattr("pipeline.results.access.outages.time.sleep", interrupted)
             lock.enter_context(holds)
             return ExitStack()
 

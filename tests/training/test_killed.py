@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from pipeline.results.configurations import Configurations
-from pipeline.results.jobs import Jobs
+from pipeline.results.rows.configurations import Configurations
+from pipeline.results.rows.jobs import Jobs
 from support.own_strategy import own_file
 from support.runs import (
     QUICK,
@@ -191,8 +191,8 @@ command.run(train.main, TrainConfig, "train", "train")
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("pipeline.results.artifacts", "_write_trades"),  # half a folder
-        ("pipeline.results.chain", "begin"),  # all but the row
+        ("pipeline.results.artifacts.artifact_set", "_write_trades"),  # half a folder
+        ("pipeline.results.rows.chain", "begin"),  # all but the row
     ],
 )
 def test_killed_while_storing_leaves_no_configuration(tmp_path, module, name):

@@ -111,7 +111,7 @@ def test_a_full_disk_of_artifacts_leaves_the_result_and_asks_for_no_second_run(
 
     def write_full(*arguments):
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.results.artifacts._write_trades", full)
+            patch.setattr("pipeline.results.artifacts.artifact_set._write_trades", full)
             return write(*arguments)
 
     monkeypatch.setattr(storing, "write_artifacts", write_full)

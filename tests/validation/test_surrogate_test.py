@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_engine import Costs, RiskLimits
-from pipeline.market_data.rearranged import SURROGATES
+from pipeline.market_data.surrogate_candles import SURROGATES
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
 from pipeline.validation import surrogates

@@ -10,7 +10,7 @@ from pipeline.market_data.store.inventory import measured_quality
 from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.results.database import open_database
-from pipeline.results.listing import SORT_KEYS
+from pipeline.results.rows.listing import SORT_KEYS
 from support.chromium import browser
 from support.databases import JOB
 from support.runs import SMALL_GRID, run_here

@@ -22,10 +22,10 @@ from sqlalchemy import insert, text
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
+from pipeline.results.access.ownership import new_job
 from pipeline.results.database import Repository, open_database
-from pipeline.results.listing import SORT_KEYS, SortKey
-from pipeline.results.models import NULLABLE, TrainedConfiguration, TrainingJob
-from pipeline.results.ownership import new_job
+from pipeline.results.rows.listing import SORT_KEYS, SortKey
+from pipeline.results.tables.models import NULLABLE, TrainedConfiguration, TrainingJob
 from pipeline.studies.bench.report import print_machine
 from pipeline.training import provenance
 from pipeline.validation.stages import STAGES

@@ -14,7 +14,7 @@ from pipeline.report.heatmap import SCORE, Mode
 from pipeline.report.rows import BestRow, ConfigurationRow, EquityRow, TradeRow, TrialRow, WindowRow
 from pipeline.report.theme import Theme, dressed
 from pipeline.report.trials import INDEX
-from pipeline.results.artifacts import TRADES, WINDOWS
+from pipeline.results.artifacts.artifact_set import TRADES, WINDOWS
 from pipeline.results.records import ConfigurationSummary
 from pipeline.review.explanation import Explanation
 from pipeline.web.api.problems import described, section

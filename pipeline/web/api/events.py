@@ -18,8 +18,8 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 from starlette.responses import StreamingResponse
 
-from pipeline.results.jobs import Jobs
 from pipeline.results.records import ENDED, JobEvent
+from pipeline.results.rows.jobs import Jobs
 
 _LOG = logging.getLogger("pipeline.web.api")
 

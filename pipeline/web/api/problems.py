@@ -29,7 +29,7 @@ from pipeline.errors import (
     UnreachableError,
     UserError,
 )
-from pipeline.results.patience import is_away
+from pipeline.results.access.outages import is_away
 from pipeline.web.api.refusals import check_keys, sentence, unknown_address
 from pipeline.web.service.service import Service
 

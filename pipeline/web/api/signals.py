@@ -15,7 +15,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.results.signal_models import Signal
+from pipeline.results.document.signal_models import Signal
 from pipeline.web.api.events import HEARTBEAT, HEARTBEAT_EVERY, UNBUFFERED, EventStream, Poller
 from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import tags_of

@@ -10,9 +10,9 @@ from pydantic_core import CoreSchema
 
 from pipeline.config import Market, text_hash
 from pipeline.results import records
-from pipeline.results.document_models import ConfigurationV3
+from pipeline.results.document.models import ConfigurationV3
+from pipeline.results.document.signal_models import Signal
 from pipeline.results.jsonable import jsonable
-from pipeline.results.signal_models import Signal
 from pipeline.validation.stages import Stage
 
 
@@ -25,7 +25,7 @@ class _DescribedByV3:
         return handler(ConfigurationV3.__pydantic_core_schema__)
 
 
-#: A V3 document (`pipeline.results.document_models`) as it is stored.
+#: A V3 document (`pipeline.results.document.models`) as it is stored.
 Document = Annotated[dict[str, Any], _DescribedByV3()]
 
 

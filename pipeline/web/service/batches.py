@@ -13,7 +13,6 @@ from typing import Any
 from pipeline.config import text_hash
 from pipeline.errors import ConflictError, SweepTakenError, UnknownIdError, UserError
 from pipeline.report.loading import SweptMarket, swept_markets
-from pipeline.results.batches import Batch
 from pipeline.results.records import (
     ALTERED,
     ENDED,
@@ -24,7 +23,8 @@ from pipeline.results.records import (
     SweepMarketView,
     SweepView,
 )
-from pipeline.results.sweeps import QUEUE
+from pipeline.results.rows.batches import Batch
+from pipeline.results.rows.sweeps import QUEUE
 from pipeline.validation.wording import duration, marked, plural, whole_percent
 from pipeline.web.service.answers import (
     JobView,

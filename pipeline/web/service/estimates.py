@@ -19,7 +19,7 @@ from pipeline.estimate.probe import Speed, measure_speed
 from pipeline.executors.share import cores
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.records import are_invented, utc_now
-from pipeline.results.searches import Tries, Try
+from pipeline.results.rows.searches import Tries, Try
 from pipeline.training.provenance import config_hash
 from pipeline.validation.multiple_testing import after_searches
 from pipeline.validation.stages import LEVEL, judge

@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.report.figures import paper_equity
 from pipeline.report.theme import Figure
 from pipeline.results.database import Repository
-from pipeline.results.live_models import (
+from pipeline.results.tables.live_models import (
     ALARM,
     CHECK,
     REVISED,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal, Self
 
-from pipeline.results.live import Ledger
-from pipeline.results.live_models import LiveEvent, PaperAccount, PaperDay, PaperTrade
+from pipeline.results.rows.live import Ledger
+from pipeline.results.tables.live_models import LiveEvent, PaperAccount, PaperDay, PaperTrade
 from pipeline.validation.sequential import LEVEL, LiveBand
 from pipeline.web.service.answers import Answer
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from pipeline.config import Length, Objective, Timeframe
-from pipeline.results.listing import SortKey
+from pipeline.results.rows.listing import SortKey
 from pipeline.validation.stages import Stage
 
 #: Markets of one start, and values of one parameter's grid.
@@ -72,7 +72,7 @@ Reason = Annotated[
     Field(examples=["fills look right"]),
 ]
 JobId = Annotated[str, text_of(r"^[0-9a-f]{32}$", "32 hexadecimal digits")]
-#: As `pipeline.results.document.new_configuration_id` makes them.
+#: As `pipeline.results.document.document.new_configuration_id` makes them.
 ConfigurationId = Annotated[
     str,
     text_of(

@@ -16,11 +16,11 @@ from typing import NamedTuple
 from pipeline.config import StorageConfig
 from pipeline.errors import ConflictError
 from pipeline.live.signal import signal_now
-from pipeline.results.checks import Checked
+from pipeline.results.artifacts.digests import Cache
 from pipeline.results.database import Repository
-from pipeline.results.file_digests import Cache
+from pipeline.results.document.signal_models import Signal
 from pipeline.results.records import Configuration, utc_now
-from pipeline.results.signal_models import Signal
+from pipeline.results.rows.checks import Checked
 from pipeline.review.integrity import artifact_clauses
 from pipeline.web.service import answers
 from pipeline.web.service.answers import ActiveConfigurations, RefusedRow, SignalPage

@@ -27,10 +27,10 @@ from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.tables import Table, equity_table, trades_table, windows_table
 from pipeline.report.theme import Figure
 from pipeline.report.trials import INDEX, trials_of, trials_table
-from pipeline.results import artifacts
+from pipeline.results.artifacts import artifact_set
+from pipeline.results.artifacts.digests import Cache
+from pipeline.results.artifacts.drawn_trials import read_drawn
 from pipeline.results.database import Repository
-from pipeline.results.drawn_trials import read_drawn
-from pipeline.results.file_digests import Cache
 from pipeline.results.records import Configuration
 from pipeline.review.integrity import artifact_clauses
 from pipeline.review.replay import Replay, replay
@@ -42,8 +42,8 @@ Days = Literal["out_of_sample", "in_sample"]
 Part = TypeVar("Part")
 
 SERIES: dict[Days, str] = {
-    "out_of_sample": artifacts.OUT_OF_SAMPLE,
-    "in_sample": artifacts.IN_SAMPLE,
+    "out_of_sample": artifact_set.OUT_OF_SAMPLE,
+    "in_sample": artifact_set.IN_SAMPLE,
 }
 
 
@@ -74,7 +74,7 @@ class StoredTables:
         NotFoundError
             When its search kept none.
         """
-        for name in (artifacts.SCORES, artifacts.SUMMARY, artifacts.TRIALS):
+        for name in (artifact_set.SCORES, artifact_set.SUMMARY, artifact_set.TRIALS):
             if name in self.configuration.artifact_digests:
                 return name
         raise NotFoundError(
@@ -90,7 +90,7 @@ class StoredTables:
         ConflictError
             When their candles are not there, or are not those of the training any more.
         """
-        trades = self._read(artifacts.TRADES, artifacts.read_trades)
+        trades = self._read(artifact_set.TRADES, artifact_set.read_trades)
         try:
             ran = None if charts is None else charts.excursions(self.configuration, trades)
         except UserError as error:  # nobody asked for what does not exist
@@ -99,11 +99,11 @@ class StoredTables:
 
     def equity(self, days: Days) -> Table:
         """Lay out a daily series."""
-        return equity_table(self._read(SERIES[days], artifacts.read_series))
+        return equity_table(self._read(SERIES[days], artifact_set.read_series))
 
     def searched_days(self) -> Int32:
         """Read the UTC days of the search that found it, days since the epoch."""
-        return self._read(artifacts.IN_SAMPLE, artifacts.read_series).day
+        return self._read(artifact_set.IN_SAMPLE, artifact_set.read_series).day
 
     def windows(self) -> Table:
         """Lay out the validation windows."""
@@ -111,7 +111,7 @@ class StoredTables:
 
     def window_records(self) -> list[dict[str, Any]]:
         """Read the validation windows as they were kept."""
-        return self._read(artifacts.WINDOWS, artifacts.read_windows)
+        return self._read(artifact_set.WINDOWS, artifact_set.read_windows)
 
     def trials(self, sort: str = INDEX, descending: bool = False) -> Table:
         """Lay out the trials of a search.
@@ -132,11 +132,11 @@ class StoredTables:
             When it kept nothing.
         """
         name = self.scores
-        if name == artifacts.SCORES:
-            return self._read(name, artifacts.read_scores)
-        if name == artifacts.TRIALS:
+        if name == artifact_set.SCORES:
+            return self._read(name, artifact_set.read_scores)
+        if name == artifact_set.TRIALS:
             return self._read(name, read_drawn)
-        return self._read(name, artifacts.read_summary)
+        return self._read(name, artifact_set.read_summary)
 
     def _read(self, name: str, read: Callable[[Path], Part]) -> Part:
         try:

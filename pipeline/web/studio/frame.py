@@ -178,7 +178,7 @@ def follow_address(address: Callable[[], Mapping[str, str]]) -> None:
         if dict(parse_qsl(event.args)) != address():
             ui.navigate.reload()
 
-    ui.add_body_html(script("went.js"))
+    ui.add_body_html(script("history.js"))
     ui.on("went", went)
 
 

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 import pytest
 from sqlalchemy import update
 
-from pipeline.results.models import TrainingJob
 from pipeline.results.records import utc_now
+from pipeline.results.tables.models import TrainingJob
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import TrainingRequest

@@ -12,7 +12,7 @@ from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.report.loading import load_candles_again
 from pipeline.report.performance import excursions
-from pipeline.results.artifacts import read_artifacts
+from pipeline.results.artifacts.artifact_set import read_artifacts
 from pipeline.web.api.app import create_app
 from pipeline.web.service.candles import CandleService
 from support.runs import run_here

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.results.sweeps import MarketSpec
+from pipeline.results.rows.sweeps import MarketSpec
 from support.runs import Finished
 from support.stored import sql
 

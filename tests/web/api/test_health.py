@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from pipeline.results import engines
-from pipeline.results.role import Role
+from pipeline.results.access import engines
+from pipeline.results.access.exclusive_role import Role
 from pipeline.web.api.app import create_app
 from pipeline.web.service import follower
 from pipeline.web.service.service import Service

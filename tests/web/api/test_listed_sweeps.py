@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.results.sweeps import Claim, MarketSpec
+from pipeline.results.rows.sweeps import Claim, MarketSpec
 from pipeline.training.job import description
 from pipeline.validation.pooling import MarketSeries, pooled_verdict
 from pipeline.web.studio.pages.sweeps import outcome

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from pipeline.live.signal import START
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.results.live_models import PaperDay
+from pipeline.results.tables.live_models import PaperDay
 from pipeline.validation.sequential import live_band
 from pipeline.web.api.signals import SignalStream
 from pipeline.web.service import signals as service_signals

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.results import sweeps
-from pipeline.results.queued_sweeps import QueuedSweeps
+from pipeline.results.rows import sweeps
+from pipeline.results.rows.queued_sweeps import QueuedSweeps
 from pipeline.web.service.requests import TrainingRequest
 from support.runs import ask
 

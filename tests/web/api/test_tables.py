@@ -19,7 +19,7 @@ from gpu_engine import REASONS
 from pipeline.errors import NotFoundError
 from pipeline.report.tables import equity_table
 from pipeline.report.trials import trials_of, trials_table
-from pipeline.results.artifacts import (
+from pipeline.results.artifacts.artifact_set import (
     DailySeries,
     ScoreSummary,
     ScoreSurface,

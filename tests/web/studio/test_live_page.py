@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.results.database import open_database
-from pipeline.results.live_models import ALARM, LiveEvent
+from pipeline.results.tables.live_models import ALARM, LiveEvent
 from pipeline.validation.stages import judge
 from support.contrast import poor
 from support.narrow import cut_off

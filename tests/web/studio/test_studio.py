@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import text
 
-from pipeline.results.artifacts import SEARCH
+from pipeline.results.artifacts.artifact_set import SEARCH
 from pipeline.results.database import open_database
 from support.narrow import cut_off, on_a_phone
 from support.parameters import DEPTH, VOLUME

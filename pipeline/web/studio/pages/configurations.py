@@ -8,8 +8,8 @@ from fastapi import Request
 from nicegui import ui
 
 from pipeline.report.comparison import LEAST, MOST
-from pipeline.results.listing import SortKey
 from pipeline.results.records import ConfigurationSummary
+from pipeline.results.rows.listing import SortKey
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import defined, market_name, percent, share, small
 from pipeline.web.service import composing

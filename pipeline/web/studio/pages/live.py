@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from pipeline.live.signal import sentence as told
-from pipeline.results.live_models import LiveEvent, PaperAccount
-from pipeline.results.signal_models import Signal
+from pipeline.results.document.signal_models import Signal
+from pipeline.results.tables.live_models import LiveEvent, PaperAccount
 from pipeline.validation import wording
 from pipeline.validation.stages import STAGES, Stage
 from pipeline.validation.wording import marked, market_name

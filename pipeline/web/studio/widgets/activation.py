@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
-from pipeline.results.checks import Checked
+from pipeline.results.rows.checks import Checked
 from pipeline.web.service.service import Service, objection
 from pipeline.web.studio.frame import attempt, sentence, text, warning
 

@@ -1,0 +1,1 @@
+"""Reach a database: connect, wait, and let one process alone write what it owns."""

@@ -1,0 +1,1 @@
+"""Keep the files of a configuration, and tell whether they still are what was written."""

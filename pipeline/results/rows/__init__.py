@@ -1,0 +1,1 @@
+"""Read and write the rows of the database, a file a kind."""
