@@ -43,5 +43,9 @@ def test_imports(house):
     assert house.import_share <= 0.121
 
 
+def test_no_file_is_long(house):
+    assert house.longest <= 400
+
+
 def test_lines(house):
     assert house.lines <= 76_850

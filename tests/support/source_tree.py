@@ -32,6 +32,7 @@ class House:
     """
 
     files: int
+    longest: int
     lines: int
     code_lines: int
     import_lines: int
@@ -119,6 +120,7 @@ def _figures(
     loose = [name for name in names if folder(name, known) == ""]
     return House(
         files=len(names),
+        longest=max(lines for lines, _, _ in counts),
         lines=sum(lines for lines, _, _ in counts),
         code_lines=sum(code for _, code, _ in counts),
         import_lines=sum(imports for _, _, imports in counts),

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from pipeline.errors import UnknownIdError
 from pipeline.results import records
 from pipeline.results.access import ownership
+from pipeline.results.access.leases import Owner, read_owners
 from pipeline.results.access.outages import Tables, waits
 from pipeline.results.damage import UNREADABLE, from_row, naming, reason_of
 from pipeline.results.rows import chain
@@ -193,6 +194,12 @@ class SweepRows(Tables):
         jobs = f"the jobs of sweep {sweep_id}"
         with self._sessions() as session, naming(TrainingJob.__tablename__, jobs):
             return [from_row(records.Job, job).synthetic for job in session.scalars(query)]
+
+    @waits
+    def owner(self, sweep: records.Sweep) -> Owner | None:
+        """Read the lease of a sweep's owner, for one look; None where it left none."""
+        with self._sessions.begin() as session:
+            return read_owners(session, once=True).get(sweep.owner)
 
     @waits
     def counts(self, sweep_id: str) -> dict[records.MarketStatus, int]:

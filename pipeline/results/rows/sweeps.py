@@ -292,12 +292,6 @@ class Sweeps(SweepRows):
             _end(session, claim, status)
 
     @waits
-    def owner(self, sweep: Sweep) -> Owner | None:
-        """Read the lease of a sweep's owner, for one look; None where it left none."""
-        with self._sessions.begin() as session:
-            return read_owners(session, once=True).get(sweep.owner)
-
-    @waits
     def abandon(self, key: str, judge: Callable[[Owner | None], None]) -> None:
         """Cancel the sweep that runs with a key, so that another can begin.
 
