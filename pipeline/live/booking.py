@@ -213,7 +213,6 @@ def _orders(trader: Trader, signal: Signal, through: datetime) -> Iterator[LiveE
         configuration_id=trader.id,
         market=trader.simulation.market.id,
         candle=through,
-        at=signal.made,
         payload={
             "action": signal.action,
             "at": signal.at.isoformat() if signal.at else None,

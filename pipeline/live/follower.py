@@ -35,6 +35,8 @@ from pipeline.validation.wording import plural
 
 #: Seconds between two looks at what is switched on, and at whether the role is still held.
 ROSTER_EVERY, ROLE_EVERY = 1.0, 5.0
+#: Before what could not be followed is tried again: what it lacked may be back.
+REFUSED_EVERY = 30.0
 
 
 class Follower:
@@ -68,7 +70,8 @@ class Follower:
         self._inquiry, self._clients = Inquiry(), Clients()
         self._workers = ThreadPoolExecutor(cores(), thread_name_prefix="decision")
         self._version: str | None = None
-        self._roster_at = self._role_at = 0.0
+        self._roster_at = self._role_at = self._refused_at = 0.0
+        self._returned: set[str] = set()
 
     def run(self, stop: Event) -> None:
         """Follow until ``stop`` is set, or another process has taken the role."""
@@ -141,13 +144,18 @@ class Follower:
         return min(max((due - self._clock()) / 1000, 0.02), ROSTER_EVERY)
 
     def _look_at_roster(self) -> None:
-        """Prepare what was switched on since the last look, and let go what was switched off."""
+        """Prepare what was switched on since the last look, and let go what was switched off.
+
+        What was refused is tried again after every change, and once in a while.
+        """
         if time.monotonic() - self._roster_at < ROSTER_EVERY:
             return
         self._roster_at = time.monotonic()
         version = self._repository.configurations.active_version()
-        if version == self._version:
+        is_tried = self.refused and self._roster_at - self._refused_at >= REFUSED_EVERY
+        if version == self._version and not is_tried:
             return
+        self._refused_at = self._roster_at
         roster = self._roster()
         for identity, checked in roster.items():
             row, known = checked.configuration, self._traders.get(identity)
@@ -156,7 +164,7 @@ class Follower:
                 self._refuse(identity, row, "; ".join(checked.objections))
             elif known is not None:
                 self._traders[identity] = replace(known, configuration=row)
-            elif identity not in self.refused:
+            else:
                 self._take_on(row)
         gone = (self._traders.keys() | self.refused.keys()) - roster.keys()
         for identity in gone:
@@ -209,6 +217,9 @@ class Follower:
             if account.checked_through is not None:
                 self._closed[trader.id] = account.checked_through.date()
         self._feeds[key].due_ms = 0
+        if self.refused.pop(row.id, None) is not None:
+            self._returned.add(row.id)
+            self._note(f"{row.id} is followed again.")
 
     def _refuse(self, identity: str, row: Configuration | None, reason: str) -> None:
         """Keep why a configuration is not followed; a row that cannot be read has no signal."""
@@ -246,13 +257,13 @@ class Follower:
         return [trader for identity, trader in self._traders.items() if self._keys[identity] == key]
 
     def _awaits_booking(self, key: FeedKey) -> bool:
-        """Whether a trader came since its market's last candle."""
+        """Whether a trader came since its market's last candle, or came back."""
         if not self._feeds[key].is_loaded:
             return False
         newest = int(self._feeds[key].candles.timestamp[-1])
         for trader in self._traders_of(key):
             account = self._accounts.get(trader.id)
-            if account is None or account.through is None:
+            if account is None or account.through is None or trader.id in self._returned:
                 return True
             if milliseconds(account.through) < newest:
                 return True
@@ -263,12 +274,13 @@ class Follower:
         bookings: dict[str, live.Booking] = {}
         signals = {}
         for identity, booking, signal in self._decisions(key):
+            self._returned.discard(identity)
             if booking is None:
                 signals[identity] = signal.to_dict()
             else:
                 bookings[identity] = booking
         try:
-            self._repository.live.book(bookings.values())
+            self._repository.live.book(bookings.values(), self._now)
         except live.BookedElsewhereError:
             self._accounts |= self._repository.live.accounts()
             return

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.config import milliseconds, moment
+from pipeline.errors import UserError
 from pipeline.live.closing import differences
 from pipeline.live.feed import FeedKey, Revision
-from pipeline.live.follower import Follower
+from pipeline.live.follower import REFUSED_EVERY, Follower
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
 from support.databases import JOB
@@ -80,6 +81,7 @@ class Service:
         self.follower._traders[trader.id] = trader
         self.follower._keys[trader.id] = self.key
         self.follower._feeds[self.key] = self.feed
+        self.follower._first[self.key] = trader.first_ms
         self.follower._accounts |= repository.live.accounts()
 
     def now(self):
@@ -125,6 +127,66 @@ def test_an_order_that_comes_late_was_not_called(repository, trader, candles):
     assert [one.called for one in repository.live.trades(trader.id)].count(True) == 0
     orders = [one for one in repository.live.events(limit=9999) if one.kind == "order"]
     assert len(orders) > 0
+
+
+def test_an_order_that_waited_for_the_database_was_not_called(
+    repository, trader, candles, monkeypatch
+):
+    service = Service(repository, trader, candles)
+    punctual, waited, book = service.now, [0], repository.live.book
+    service.follower._clock = lambda: punctual() + waited[0]
+
+    def away(*booking):
+        waited[0] = 61_000
+        book(*booking)
+        waited[0] = 0
+
+    monkeypatch.setattr(repository.live, "book", away)
+    service.follow(FIRST, FIRST + DAY)
+    trades = repository.live.trades(trader.id)
+    assert [one.called for one in trades] == [False] * len(trades)
+    assert len(trades) > 0
+    orders = [one for one in repository.live.events(limit=9999) if one.kind == "order"]
+    step = timedelta(milliseconds=candles.step_ms)
+    assert {one.at - one.candle - step for one in orders} == {LOOK + timedelta(seconds=61)}
+
+
+def test_what_was_refused_is_followed_again_when_it_can_be(
+    repository, trader, candles, monkeypatch
+):
+    """Its signal is made anew at once, though no candle came: a bot may hold a position."""
+    broken = []
+
+    def prepared(repository, storage, row):
+        if broken:
+            raise UserError(f"{row.id}: its artifacts are gone.")
+        return trader
+
+    service = Service(repository, trader, candles).follow(FIRST, FIRST + 1)
+    service.follower._let_go(trader.id)
+    service.follower._ids = (trader.id,)
+    monkeypatch.setattr("pipeline.live.follower.trader_of", prepared)
+    monkeypatch.setattr("pipeline.live.follower.feed_of", lambda *_: service.feed)
+
+    def look(later):
+        service.follower._roster_at -= later
+        service.follower._refused_at -= later
+        service.follower._look_at_roster()
+        if service.follower._feeds and service.follower._awaits_booking(service.key):
+            service.follower._book(service.key)
+        (stored,) = repository.live.signals()
+        return stored.signal["refusal"]
+
+    broken.append(True)
+    assert look(10_000) == "its artifacts are gone"
+    broken.clear()
+    assert look(2) == "its artifacts are gone"
+    assert look(REFUSED_EVERY) is None
+    assert service.notes == [
+        f"{trader.id} is not followed: its artifacts are gone.",
+        f"{trader.id} is followed again.",
+    ]
+    assert not service.follower._awaits_booking(service.key)
 
 
 def test_a_revision_is_one_line_whoever_sees_it_again(repository, trader, candles):

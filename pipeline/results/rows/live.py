@@ -4,7 +4,7 @@ A booking is one transaction that names the candle up to which the account was b
 another process has booked since, or this one before it was killed, is never booked twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import accumulate
@@ -131,8 +131,11 @@ class Live(Tables):
             return session.scalar(count.where(event.kind == FOLLOWED)) or 0
 
     @waits
-    def book(self, bookings: Iterable[Booking]) -> None:
+    def book(self, bookings: Iterable[Booking], now: Callable[[], datetime] = utc_now) -> None:
         """Book what candles brought to some accounts, all or nothing.
+
+        An order is of the moment ``now`` at which it is written, however long that was waited for:
+        nobody could read it before.
 
         Raises
         ------
@@ -141,7 +144,7 @@ class Live(Tables):
         """
         with self._sessions.begin() as session:
             for booking in bookings:
-                _book(session, booking)
+                _book(session, booking, now)
                 if booking.signal is not None:
                     _keep_signal(session, booking.configuration_id, booking.signal)
 
@@ -289,7 +292,7 @@ class Live(Tables):
                 return [from_row(kind, row) for row in rows]
 
 
-def _book(session: Session, booking: Booking) -> None:
+def _book(session: Session, booking: Booking, now: Callable[[], datetime]) -> None:
     """Book on an account; the first statement makes sure that it is where the booking says."""
     account, identity = PaperAccountRow, booking.configuration_id
     through = account.through
@@ -305,7 +308,8 @@ def _book(session: Session, booking: Booking) -> None:
     days = _compounded(session, booking)
     for row, records in ((PaperTradeRow, booking.trades), (PaperDayRow, days)):
         session.add_all(row(configuration_id=identity, **asdict(record)) for record in records)
-    session.add_all(_event_row(event) for event in booking.events)
+    for event in booking.events:
+        session.add(_event_row(replace(event, at=now()) if event.kind == ORDER else event))
 
 
 def _compounded(session: Session, booking: Booking) -> list[PaperDay]:
