@@ -42,6 +42,9 @@ LOOK_AGAIN_MS = 1_000
 #: Payments of a perpetual contract fall on hours.
 HOUR_MS = 3_600_000
 
+#: Milliseconds for which a candle waits for the payment that was due when it opened.
+PAYMENT_WAIT_MS = HOUR_MS
+
 
 class Revision(NamedTuple):
     """A candle that the exchange gives differently than it gave it when it closed."""
@@ -204,6 +207,8 @@ class ExchangeFeed(Feed):
         self.step, self.built_step = timeframe_ms(self.timeframe), timeframe_ms(market.timeframe)
         self._raw: RawCandles | None = None
         self._funding: tuple[int, Funding | None] = (0, None)
+        self._due: int | None = None
+        self._waits = False
         self._connection: Connection | None = None
         self._pause_ms = AGAIN_AFTER_MS
         self._fresh: list[Page] = []
@@ -253,15 +258,17 @@ class ExchangeFeed(Feed):
         connection = self._connected()
         start = int(self._raw.timestamp[-1]) + self.step
         rows = self._closed(connection, start)
-        if not len(rows):
+        if not len(rows) and not self._waits:
             return False
         before = int(self.candles.timestamp[-1])
-        raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles)
+        raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles) if len(rows) else self._raw
         self._take(self._laid(raw))
         self._raw = raw
-        span = start, int(rows[-1, 0]) + self.step
-        self._fresh += settled(rows, span, self.step, now + self._clock.ahead_ms)
-        self._schedule(now)
+        if len(rows):
+            span = start, int(rows[-1, 0]) + self.step
+            self._fresh += settled(rows, span, self.step, now + self._clock.ahead_ms)
+        if not self._waits:
+            self._schedule(now)
         return int(self.candles.timestamp[-1]) != before
 
     def persist(self) -> None:
@@ -353,21 +360,27 @@ class ExchangeFeed(Feed):
         candles, report = make_regular(raw, self.market.timeframe, self.market.id)
         check_quality(report, self._data)
         if self.market.perpetual:
-            candles = replace(candles, funding=self._paid(candles))
+            candles = self._paid(candles)
         return candles
 
-    def _paid(self, candles: Candles) -> Funding | None:
-        """Return what was paid by the newest candle: asked for once an hour, and while it is late.
+    def _paid(self, candles: Candles) -> Candles:
+        """Return candles with what was paid: asked for once an hour, and while it is late.
 
         A payment falls on an hour, and belongs to the candle that opens then: the one that closes
-        then does not have it yet.
+        then does not have it yet. While it is late the candles end before it: what stands in would
+        be booked. After `PAYMENT_WAIT_MS` it stands in.
         """
         newest = int(candles.timestamp[-1])
-        hour, known = self._funding
-        if newest // HOUR_MS != hour or _is_late(known, newest):
+        hour, paid = self._funding
+        if newest // HOUR_MS != hour or (self._due is not None and self._due <= newest):
             history = load_funding(self.market, self._data, candles, self._note)
-            self._funding = newest // HOUR_MS, history.funding
-        return self._funding[1]
+            paid = history.funding
+            self._funding, self._due = (newest // HOUR_MS, paid), history.due
+        late, now = self._due, self._clock.ours() + self._clock.ahead_ms
+        self._waits = late is not None and late <= newest and now < late + PAYMENT_WAIT_MS
+        if late is not None and self._waits:
+            candles = candles.cut(0, int(np.searchsorted(candles.timestamp, late)))
+        return replace(candles, funding=paid)
 
     def _schedule(self, now: int) -> None:
         """Ask again when the next candle has closed, by the exchange's clock."""
@@ -382,11 +395,3 @@ class ExchangeFeed(Feed):
         """Ask later where nothing comes of the next question."""
         self.due_ms = now + self._pause_ms
         self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_MS)
-
-
-def _is_late(paid: Funding | None, newest: int) -> bool:
-    """Whether the next payment should be there by the newest candle: they come evenly."""
-    if paid is None or len(paid.timestamp) < 3:
-        return False
-    following = paid.timestamp[-1] + np.diff(paid.timestamp[-3:]).min()
-    return bool(following <= newest)

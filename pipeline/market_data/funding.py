@@ -69,6 +69,14 @@ class FundingHistory:
             " 8 hours stands in"
         )
 
+    @property
+    def due(self) -> int | None:
+        """When the payment after the newest known one is due: they come evenly."""
+        known = self.funding.timestamp
+        if self.gaps and self.gaps[-1][1] > known[-1]:  # what follows stands in
+            known = known[known <= self.gaps[-1][0]]
+        return int(known[-1] + np.diff(known[-3:]).min()) if len(known) >= 3 else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return what a result keeps of it."""
         return {

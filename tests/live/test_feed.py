@@ -18,6 +18,7 @@ from support.loopback.binance_futures import LoopbackBinanceFutures, payments
 from support.loopback.clients import pointed
 
 STEP, BARS = 300_000, 900
+MIDNIGHT = CANDLE_START + 4 * 86_400_000
 LOOK_MS = 400
 
 
@@ -233,11 +234,12 @@ def test_a_clock_that_is_set_takes_no_candle_early(exchange, tmp_path, seconds):
     assert late[-1] <= 1_000  # it asks in time again
 
 
-def test_a_payment_is_known_with_the_candle_that_opens_then(tmp_path, monkeypatch):
-    midnight = CANDLE_START + 4 * DAY_MS
+@pytest.fixture
+def perpetual(tmp_path, monkeypatch):
+    """A loopback exchange 10 minutes before the payment of a midnight, and a feed of it."""
     with LoopbackBinanceFutures(
         {"5m": candle_series(1_300)},
-        midnight - 600_000 + LOOK_MS,
+        MIDNIGHT - 600_000 + LOOK_MS,
         funding=payments(40, CANDLE_START, seed=3),
     ) as server:
         for module in (clients, fetching, funding):
@@ -250,13 +252,39 @@ def test_a_payment_is_known_with_the_candle_that_opens_then(tmp_path, monkeypatc
             config.market, config.data, CANDLE_START, lambda _: None, lambda: server.now
         )
         feed.load()
-        newest = []
-        for bars in range(1, 15):
-            server.now = midnight - 600_000 + bars * STEP + LOOK_MS
-            assert feed.advance(server.now)
-            newest.append(int(feed.candles.funding.timestamp[-1]) // 60_000 * 60_000)
+        yield server, feed
+
+
+def test_a_payment_is_known_with_the_candle_that_opens_then(perpetual):
+    server, feed = perpetual
+    newest = []
+    for bars in range(1, 15):
+        server.now = MIDNIGHT - 600_000 + bars * STEP + LOOK_MS
+        assert feed.advance(server.now)
+        newest.append(int(feed.candles.funding.timestamp[-1]) // 60_000 * 60_000)
     # The candle of 23:55 closes at midnight; that of 00:00 is the first that pays.
-    assert newest == [midnight - DAY_MS // 3] * 2 + [midnight] * 12
+    assert newest == [MIDNIGHT - DAY_MS // 3] * 2 + [MIDNIGHT] * 12
+    assert feed.edition == 0
+
+
+@pytest.mark.parametrize(("published", "first"), [(12, 16), (90, 60)])
+def test_a_candle_waits_an_hour_for_the_payment_of_its_open(perpetual, published, first):
+    """The candle of midnight is there with the true rate, or after an hour with 0.0001."""
+    server, feed = perpetual
+    due = next(row for row in server.funding if row[0] // 60_000 * 60_000 == MIDNIGHT)
+    server.funding.remove(due)
+    seen = {}
+    for minute in range(0, 66, 2):
+        server.now = MIDNIGHT + minute * 60_000 + LOOK_MS
+        if minute == published:
+            server.funding.append(due)
+            server.funding.sort()
+        feed.advance(server.now)
+        if int(feed.candles.timestamp[-1]) >= MIDNIGHT:
+            paid = feed.candles.funding
+            seen.setdefault(minute, float(paid.rate[paid.timestamp.searchsorted(MIDNIGHT)]))
+    rate = float(due[1]) if published == 12 else 1e-4
+    assert (min(seen), set(seen.values())) == (first, {rate})
     assert feed.edition == 0
 
 
