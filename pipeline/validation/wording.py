@@ -50,9 +50,13 @@ def beats_luck(stage: Stage, gates: Iterable[Gate]) -> Luck:
     held = any(judged[name].stage == stage for name in failed)
     if stage == "DECAY":
         return Luck("no", "it stopped earning on newer candles")
-    if stage in ("PAPER", "DISCOVERY") and "surrogate_p" in judged and not held:
+    watched = is_watched(judged.values())
+    refuted = not watched and not {"surrogate_p", "alpha_p", "fdr_q_value"}.isdisjoint(
+        name for name, value in failed.items() if value is not None
+    )
+    if stage in ("PAPER", "DISCOVERY") and "surrogate_p" in judged and not held and not refuted:
         return Luck("not known yet", "newer candles say less")
-    if is_watched(judged.values()):
+    if watched:
         return Luck("yes", "the days watched on paper earned more than luck explains")
     if "net_profit" in failed:
         return Luck("no", "it lost")

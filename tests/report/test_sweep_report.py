@@ -1,8 +1,11 @@
 """`scripts/report --sweep`: what a real sweep stored."""
 
+import json
+
 import pytest
 
 from pipeline.report import __main__ as report
+from support.reports import texts
 from support.stored import command
 from support.sweeping import TINY, sweep_here
 
@@ -24,6 +27,8 @@ def test_a_sweep_is_written_under_its_id(folder):
     assert "<h1>2 markets · liquidity_sweep" in text
     assert '<th scope="row">binance:BTC/USDT:1h</th>' in text
     assert '<th scope="row">binance:ETH/USDT:1h</th>' in text
+    (drawn,) = texts(text, "script", id="figures")
+    assert sorted(json.loads(drawn)["figures"]) == ["discoveries", "sharpe"]
 
 
 def test_an_unknown_sweep_is_named(folder):

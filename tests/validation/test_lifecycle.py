@@ -12,6 +12,7 @@ from pipeline.validation.stages import (
     judge,
     position_size,
 )
+from pipeline.validation.wording import beats_luck
 
 #: Passes every gate that there is; live and sweep figures unknown.
 MATURE = {
@@ -166,3 +167,27 @@ def test_the_reality_check_is_awaited_where_it_may_make_mature():
     assert awaits_reality_check(unknown)
     assert not awaits_reality_check({**unknown, "sample_size": 3})
     assert not awaits_reality_check({**unknown, "p_value": 0.06})
+
+
+@pytest.mark.parametrize(
+    ("surrogate_p", "watched_p", "answer"),
+    [
+        (0.01, None, ("not known yet", "newer candles say less")),
+        (0.121, None, ("no", "the search does as well on candles without an edge in 121 of 1,000")),
+        (0.121, 0.01, ("not known yet", "newer candles say less")),
+    ],
+)
+def test_newer_candles_make_no_no_softer(surrogate_p, watched_p, answer):
+    """Monitoring lowered it to PAPER: what was shown before is doubted, a failure stays one."""
+    figures = {
+        "net_profit": 0.1,
+        "sharpe_ratio": 1.2,
+        "sample_size": 200,
+        "beta": 0.0,
+        "p_value": 0.2,
+        "reality_check_p": 0.3,
+        "surrogate_p": surrogate_p,
+        "watched_p": watched_p,
+    }
+    luck = beats_luck("PAPER", judge(figures)[1])
+    assert (luck.answer, luck.reason.removesuffix(" cases")) == answer

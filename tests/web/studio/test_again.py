@@ -164,6 +164,7 @@ def test_settings_of_the_command_line_are_said_as_the_form_has_them():
         ("data.plant.sharpe=9", "data.plant.sharpe=9"),
         ("data.plant.costs.slippage", "data.plant.costs.slippage"),
         ("data.market.timeframe=1h", "data.market.timeframe=1h"),
+        ("scripts/fetch market=MARKET import=PATH", "scripts/fetch market=MARKET import=PATH"),
         ("use validation=train_test_split.", "use “windows” train test split."),
         (
             "max_train, validation.max_train=null",

@@ -42,7 +42,7 @@ _OTHERS = (
     (re.compile(r"\bforce=true, or "), ""),
     (re.compile(r"\boptimizer\.name\b"), "“method”"),
     (re.compile(r"\bvalidation\.method\b"), "“windows”"),
-    (re.compile(r"(?<!data=file )\b(?:market|data\.path)=(?=\S)"), ""),
+    (re.compile(r"(?<!data=file )(?<!scripts/fetch )\b(?:market|data\.path)=(?=\S)"), ""),
     (re.compile(r"\bvalidation=(\w+)"), lambda one: f"“windows” {one[1].replace('_', ' ')}"),
     (re.compile(r"(?<![\w.])max_train\b"), "“train at most, days”"),
     (re.compile(r"\bspace=(\w+)"), r"“search space” \1"),
