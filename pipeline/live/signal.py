@@ -25,6 +25,7 @@ from pipeline.validation.wording import percent, plural
 
 #: Milliseconds after which a candle that should have come is late, of any timeframe.
 LATE_AFTER_MS = 60_000
+LATE_AFTER = timedelta(milliseconds=LATE_AFTER_MS)
 
 
 def signal_of(
@@ -57,6 +58,13 @@ def signal_of(
         size=size,
         notional=size * limit.exposure,
     )
+
+
+def without_late_entry(signal: signal_models.Signal, now: datetime) -> signal_models.Signal:
+    """Wait instead of entering at an open that passed a minute ago: it could not be `called`."""
+    if signal.action != "enter" or signal.at is None or now <= signal.at + LATE_AFTER:
+        return signal
+    return signal.model_copy(update={"action": "wait", "entries": []})
 
 
 def refusal_of(
@@ -180,6 +188,8 @@ def sentence(signal: signal_models.Signal) -> str:
         return f"{said}; holds{until}."
     if (breaker := signal.breaker) is not None:
         return f"flat; {breaker.name} lets nothing in until {breaker.until:%Y-%m-%d %H:%M} UTC."
+    if not signal.entries and signal.made > signal.at + LATE_AFTER:
+        return f"flat; no entry any more: the open of {following} has passed."
     if not signal.entries:
         return f"flat; no signal for the open of {following}."
     entry = signal.entries[0]
@@ -237,7 +247,11 @@ def signal_now(
     since = signal.made if signal.candle is None else signal.candle.closed
     if now >= since + late:
         return SignalNow(_stale(configuration, signal, now), None)
-    return SignalNow(_as_row(configuration, signal), since + late)
+    shown = without_late_entry(signal, now)
+    until = since + late
+    if shown.action == "enter" and shown.at is not None:  # a microsecond on it is late
+        until = min(until, shown.at + LATE_AFTER + timedelta(microseconds=1))
+    return SignalNow(_as_row(configuration, shown), until)
 
 
 def _stale(

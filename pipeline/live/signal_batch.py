@@ -12,7 +12,7 @@ from pipeline.config import StoredConfig, milliseconds
 from pipeline.errors import Note, UnreachableError, UserError
 from pipeline.live.clients import Clients
 from pipeline.live.feed import Feed, FeedKey, feed_of
-from pipeline.live.signal import refusal_of, signal_of
+from pipeline.live.signal import refusal_of, signal_of, without_late_entry
 from pipeline.live.trader import NothingLiveError, Trader, trader_of
 from pipeline.market_data.timeframe import utc
 from pipeline.results.database import Repository
@@ -59,7 +59,7 @@ def signals(
                     f"its record ends with the day before {utc(trader.first_day * DAY_MS)}, and at"
                     f" {utc(milliseconds(now))} it did not exist. Name a later time."
                 )
-            yield signal_of(trader, series, trader.standing(series), now)
+            yield without_late_entry(signal_of(trader, series, trader.standing(series), now), now)
         except UserError as error:
             yield refusal_of(configuration, _reason(error), now)
 

@@ -80,6 +80,11 @@ def test_signals_at_the_turns_of_a_backtest(grown):
             assert (told.position.stop, told.position.target) == (trade["stop"], trade["target"])
         else:
             assert told.position is None
+        if bar == entry - 1:
+            for late, action in ((60, "enter"), (61, "wait")):  # as long as `called` allows
+                then = (at + timedelta(seconds=late)).isoformat()
+                _, (one,) = signals(grown.folder, trader.id, "--as-of", then)
+                assert (one["action"], len(one["entries"]) > 0) == (action, action == "enter")
         assert told.size == trader.configuration.position_size
         assert told.notional == told.size * trader.simulation.risk.exposure
     assert REASONS[trade["reason"]] in ("stop", "target", "stop_gap", "target_gap")

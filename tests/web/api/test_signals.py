@@ -95,6 +95,15 @@ def test_a_signal_is_stale_once_the_next_candle_is_late(client, active, say, mon
     assert client.get(SIGNALS, headers={"If-None-Match": tag}).status_code == 304
 
 
+def test_an_entry_is_served_for_a_minute_after_its_open(client, active, say, monkeypatch):
+    closed = newest_close(active.timeframe)
+    say(active, closed, action="enter", at=closed.isoformat())
+    for seconds, action in ((60, "enter"), (61, "wait")):
+        now = closed + timedelta(seconds=seconds)
+        monkeypatch.setattr(service_signals, "utc_now", lambda now=now: now)
+        assert only(client)["action"] == action
+
+
 def test_an_old_refusal_says_that_nobody_follows(client, active, say):
     closed = newest_close(active.timeframe) - timedelta(days=1)
     gone = {"refusal": "no answer", "action": None, "at": None, "candle": None, "size": 0.0}
@@ -129,7 +138,7 @@ def test_a_poll_is_answered_304_until_something_changes(client, active, say):
     tags = [client.get(SIGNALS).headers["etag"]]
     for change in (
         lambda: say(active),
-        lambda: say(active, action="enter"),
+        lambda: say(active, action="blocked"),
         lambda: client.post(f"/api/configurations/{active.id}/execution", json={"fill_rate": 0.2}),
         lambda: client.post(
             f"/api/configurations/{active.id}/deactivate", json={"reason": "enough"}
@@ -190,13 +199,13 @@ def test_a_wait_ends_with_the_next_signal(client, active, say, monkeypatch):
         return await change(*arguments)
 
     monkeypatch.setattr(SignalStream, "_change", waiting)
-    waiter = threading.Thread(target=lambda: waits.wait(60) and say(active, action="enter"))
+    waiter = threading.Thread(target=lambda: waits.wait(60) and say(active, action="blocked"))
     waiter.start()
     began = time.monotonic()
     answer = client.get(SIGNALS, params={"wait": 60}, headers={"If-None-Match": tag})
     waiter.join()
     assert waits.is_set()
-    assert told(answer)["signals"][0]["action"] == "enter"
+    assert told(answer)["signals"][0]["action"] == "blocked"
     assert time.monotonic() - began < 50
     began = time.monotonic()
     tag = answer.headers["etag"]
@@ -209,7 +218,7 @@ def test_a_wait_of_some_ids_is_not_ended_by_others(client, active, say, reposito
     say(active)
     other = f"{active.id[:-6]}000000"
     tag = client.get(SIGNALS, params={"id": other}).headers["etag"]
-    waiter = threading.Timer(0.1, say, (active,), {"action": "enter"})
+    waiter = threading.Timer(0.1, say, (active,), {"action": "blocked"})
     waiter.start()
     asked = {"wait": 0.5, "id": other}
     assert client.get(SIGNALS, params=asked, headers={"If-None-Match": tag}).status_code == 304
@@ -266,9 +275,9 @@ def test_a_stream_tells_everything_and_then_what_changes(service, active, say):
             assert (kind, second) == ("active", "signal")
             assert (ids, signal["id"]) == ({"ids": [active.id]}, active.id)
             listener.last = ""
-            say(active, action="enter")
+            say(active, action="blocked")
             ((kind, signal),) = listener.batch()
-            assert (kind, signal["action"]) == ("signal", "enter")
+            assert (kind, signal["action"]) == ("signal", "blocked")
         tag = {"Last-Event-ID": listener.last}
         with http.stream("GET", f"{SIGNALS}/events", headers=tag) as stream:
             listener = Listener(stream)
