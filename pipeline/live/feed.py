@@ -22,6 +22,7 @@ from pipeline.errors import Note
 from pipeline.live.clients import Clients, Clock, ExchangeClock, now_ms
 from pipeline.market_data.exchange.connection import Backoff, Connection
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt, settled
+from pipeline.market_data.funding import HOUR_MS
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
 from pipeline.market_data.resample import resampled
@@ -38,9 +39,6 @@ ASK_AFTER_MS, AGAIN_AFTER_MS, LONGEST_PAUSE_MS = 250, 2_000, 60_000
 
 #: Milliseconds between two looks at a file.
 LOOK_AGAIN_MS = 1_000
-
-#: Payments of a perpetual contract fall on hours.
-HOUR_MS = 3_600_000
 
 #: Milliseconds for which a candle waits for the payment that was due when it opened.
 PAYMENT_WAIT_MS = HOUR_MS
@@ -207,7 +205,7 @@ class ExchangeFeed(Feed):
         self.step, self.built_step = timeframe_ms(self.timeframe), timeframe_ms(market.timeframe)
         self._raw: RawCandles | None = None
         self._funding: tuple[int, Funding | None] = (0, None)
-        self._due: int | None = None
+        self._late: int | None = None
         self._waits = False
         self._connection: Connection | None = None
         self._pause_ms = AGAIN_AFTER_MS
@@ -241,7 +239,8 @@ class ExchangeFeed(Feed):
         )
         self._take(self._laid(fetched.raw))
         self._raw = fetched.raw
-        self._schedule(now)
+        if not self._waits:
+            self._schedule(now)
 
     def advance(self, now: int) -> bool:
         """Ask for the candles that have closed since the newest one.
@@ -371,16 +370,19 @@ class ExchangeFeed(Feed):
         be booked. After `PAYMENT_WAIT_MS` it stands in.
         """
         newest = int(candles.timestamp[-1])
-        hour, paid = self._funding
-        if newest // HOUR_MS != hour or (self._due is not None and self._due <= newest):
-            history = load_funding(self.market, self._data, candles, self._note)
-            paid = history.funding
-            self._funding, self._due = (newest // HOUR_MS, paid), history.due
-        late, now = self._due, self._clock.ours() + self._clock.ahead_ms
-        self._waits = late is not None and late <= newest and now < late + PAYMENT_WAIT_MS
-        if late is not None and self._waits:
-            candles = candles.cut(0, int(np.searchsorted(candles.timestamp, late)))
-        return replace(candles, funding=paid)
+        if newest // HOUR_MS != self._funding[0] or self._waits:
+            now = self._clock.ours() + self._clock.ahead_ms
+            history = load_funding(self.market, self._data, candles, self._note, now=now)
+            self._funding, late = (newest // HOUR_MS, history.funding), history.overdue(newest)
+            before, self._waits = (self._late, self._waits), now < (late or 0) + PAYMENT_WAIT_MS
+            self._late = late
+            if late is not None and before != (late, self._waits):
+                ends = "yet: its candle waits" if self._waits else "in time: a rate stands in"
+                self._note(f"{self.market.id}: the payment of {utc(late)} is not listed {ends}.")
+        candles = replace(candles, funding=self._funding[1])
+        if self._waits and self._late is not None:
+            candles = candles.cut(0, int(np.searchsorted(candles.timestamp, self._late)))
+        return candles
 
     def _schedule(self, now: int) -> None:
         """Ask again when the next candle has closed, by the exchange's clock."""

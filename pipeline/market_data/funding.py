@@ -16,6 +16,8 @@ from pipeline.market_data.timeframe import utc
 FUNDING = "funding"
 #: No exchange pays less often: where payments are further apart, some are missing.
 INTERVAL_MS = 28_800_000
+#: Payments fall on hours.
+HOUR_MS = 3_600_000
 #: Exchanges date a payment some milliseconds late, which would charge who enters at that moment.
 MINUTE_MS = 60_000
 #: Of real contracts half of the rates lie below; those in per cent lie around 0.01.
@@ -32,6 +34,8 @@ class FundingHistory:
     ----------
     funding : Funding
         Known payments and those that stand in, by time.
+    listed : int64 array
+        Times of all known payments, milliseconds UTC, also of those after the last open.
     known, stood_in : int
         How many there are of each.
     stand_in : float
@@ -45,6 +49,7 @@ class FundingHistory:
     """
 
     funding: Funding
+    listed: Int64
     known: int
     stood_in: int
     stand_in: float
@@ -69,13 +74,16 @@ class FundingHistory:
             " 8 hours stands in"
         )
 
-    @property
-    def due(self) -> int | None:
-        """When the payment after the newest known one is due: they come evenly."""
-        known = self.funding.timestamp
-        if self.gaps and self.gaps[-1][1] > known[-1]:  # what follows stands in
-            known = known[known <= self.gaps[-1][0]]
-        return int(known[-1] + np.diff(known[-3:]).min()) if len(known) >= 3 else None
+    def overdue(self, newest: int) -> int | None:
+        """Return when a payment was due by the newest candle that is not listed: they come evenly.
+
+        After the last one that is listed that is its usual distance, and the 8 hours after which
+        something stands in. None where all are there, or none is known at all.
+        """
+        hours = np.unique((self.listed + HOUR_MS // 2) // HOUR_MS * HOUR_MS)
+        apart = int(np.diff(hours[-3:]).min(initial=INTERVAL_MS))
+        due = [int(last) + gap for last in hours[-1:] for gap in (apart, INTERVAL_MS)]
+        return max((time for time in due if time <= newest), default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a result keeps of it."""
@@ -117,6 +125,7 @@ def funding_history(
     _refuse_contradictions(rounded, raw.rate, known, source)
     # Exactly those that a trade can meet: what is paid after the last open is nobody's.
     start, end = int(candles.timestamp[0]), int(candles.timestamp[-1]) + 1
+    listed = known.timestamp
     known = known.take((known.timestamp > start) & (known.timestamp < end))
     gaps = _gaps(known.timestamp, start, end)
     missing = np.concatenate([due for _, due in gaps] or [np.empty(0, np.int64)])
@@ -134,6 +143,7 @@ def funding_history(
     )
     return FundingHistory(
         funding=Funding(whole.timestamp, whole.rate),
+        listed=listed,
         known=len(known),
         stood_in=len(missing),
         stand_in=stand_in or 0.0,

@@ -135,11 +135,17 @@ def _facts(market: MarketConfig, data: Data) -> MarketFacts | None:
 
 
 def load_funding(
-    market: MarketConfig, data: Data, candles: Candles, note: Note | None, growing: bool = False
+    market: MarketConfig,
+    data: Data,
+    candles: Candles,
+    note: Note | None,
+    growing: bool = False,
+    now: int = 0,
 ) -> FundingHistory:
     """Get what a perpetual contract paid on the days of its candles (exits rules §6.3).
 
-    It comes from the store and the exchange, or from the file ``data.funding``.
+    It comes from the store and the exchange, or from the file ``data.funding``. The exchange is
+    asked for what is listed by ``now``, milliseconds UTC, where the candles end before.
 
     Raises
     ------
@@ -150,11 +156,11 @@ def load_funding(
     if isinstance(data, CcxtData):
         from pipeline.market_data.exchange.funding import fetch_funding
 
-        span = int(candles.timestamp[0]), int(candles.timestamp[-1]) + candles.step_ms
+        end = max(int(candles.timestamp[-1]) + candles.step_ms, now)
         rows = fetch_funding(
             market.ccxt_id,
             market.pair,
-            span,
+            (int(candles.timestamp[0]), end),
             data.store,
             archive=data.archive,
             on_note=note,

@@ -235,7 +235,12 @@ def test_a_clock_that_is_set_takes_no_candle_early(exchange, tmp_path, seconds):
 
 
 @pytest.fixture
-def perpetual(tmp_path, monkeypatch):
+def notes():
+    return []
+
+
+@pytest.fixture
+def perpetual(tmp_path, monkeypatch, notes):
     """A loopback exchange 10 minutes before the payment of a midnight, and a feed of it."""
     with LoopbackBinanceFutures(
         {"5m": candle_series(1_300)},
@@ -249,7 +254,7 @@ def perpetual(tmp_path, monkeypatch):
         words = ["market=binanceusdm:BTC/USDT:USDT:5m", f"data.store={tmp_path}"]
         config = load([*words, "data.since=2023-01-01"], TrainConfig, "train")
         feed = feeds.feed_of(
-            config.market, config.data, CANDLE_START, lambda _: None, lambda: server.now
+            config.market, config.data, CANDLE_START, notes.append, lambda: server.now
         )
         feed.load()
         yield server, feed
@@ -267,8 +272,8 @@ def test_a_payment_is_known_with_the_candle_that_opens_then(perpetual):
     assert feed.edition == 0
 
 
-@pytest.mark.parametrize(("published", "first"), [(12, 16), (90, 60)])
-def test_a_candle_waits_an_hour_for_the_payment_of_its_open(perpetual, published, first):
+@pytest.mark.parametrize(("published", "first"), [(12, 12), (90, 60)])
+def test_a_candle_waits_an_hour_for_the_payment_of_its_open(perpetual, published, first, notes):
     """The candle of midnight is there with the true rate, or after an hour with 0.0001."""
     server, feed = perpetual
     due = next(row for row in server.funding if row[0] // 60_000 * 60_000 == MIDNIGHT)
@@ -285,6 +290,10 @@ def test_a_candle_waits_an_hour_for_the_payment_of_its_open(perpetual, published
             seen.setdefault(minute, float(paid.rate[paid.timestamp.searchsorted(MIDNIGHT)]))
     rate = float(due[1]) if published == 12 else 1e-4
     assert (min(seen), set(seen.values())) == (first, {rate})
+    assert [note.split("listed ")[1] for note in notes] == [
+        "yet: its candle waits.",
+        "in time: a rate stands in.",
+    ][: 1 + (published > 60)]
     assert feed.edition == 0
 
 

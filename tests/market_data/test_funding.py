@@ -95,6 +95,17 @@ def test_rates_in_per_cent_are_no_fractions():
         funding_history(raw(START + EIGHT * np.arange(9), np.full(9, 0.01)), candles(72), 1e-4, "x")
 
 
+@pytest.mark.parametrize(
+    ("hours", "newest", "due"),
+    [([0, 8, 16], 23, None), ([0, 8, 16], 24, 24), ([0, 8, 16], 99, 24), ([4, 8, 12], 19, 16),
+     ([4, 8, 12], 20, 20), ([0, 8, 16, 24], 24, None), ([], 99, None), ([8], 16, 16)],
+)  # fmt: skip
+def test_a_payment_is_overdue_by_what_is_listed_whatever_stands_in(hours, newest, due):
+    listed = START + HOUR * np.array(hours, np.int64) + np.arange(len(hours)) % 2 * 29
+    history = funding_history(raw(listed), candles(newest + 1), 1e-4, "x")
+    assert history.overdue(START + newest * HOUR) == (None if due is None else START + due * HOUR)
+
+
 @given(st.sets(st.integers(0, 30)), st.integers(1, 30))
 def test_no_eight_hours_within_the_candles_go_without_a_payment(known, days):
     times = START + EIGHT * np.array(sorted(known), np.int64)
