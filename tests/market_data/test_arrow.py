@@ -51,7 +51,7 @@ from gpu_engine import Candles
 from pipeline.market_data.arrow import table_of
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.raw import COLUMNS
-from pipeline.results import artifacts
+from pipeline.results.artifacts import artifact_set
 from pipeline.results.document.performance import average_spread_bps
 
 price = 100 + np.random.default_rng(0).random((5, 50))
@@ -60,8 +60,8 @@ pyarrow.parquet.write_table(table_of(columns), {str(path)!r})
 raw = read_file({str(path)!r})
 candles = Candles(raw.timestamp, *price, np.zeros(50, np.bool_), 60_000)
 assert average_spread_bps(candles) is not None
-series = artifacts.DailySeries(np.arange(3, dtype=np.int32), np.ones(3))
-artifacts._write_series(__import__("pathlib").Path({str(tmp_path / "series.parquet")!r}), series)
+series = artifact_set.DailySeries(np.arange(3, dtype=np.int32), np.ones(3))
+artifact_set._write_series(__import__("pathlib").Path({str(tmp_path / "series.parquet")!r}), series)
 print("pandas" in sys.modules)
 """
     command = [sys.executable, "-c", program]
