@@ -16,7 +16,8 @@ a rise by watching) brought three commands, 9,400 lines and 400 imports; tables 
 sweeps of the queue 2,900 lines and 110 imports. Pages that lay a search open, compare
 configurations, draw trades on candles, show and fill the store, and the head of a configuration
 brought 7,700 lines and 300 imports in 45 files, most of which read figures of others. Figures that
-ECharts draws, whose script the candles load anyway, brought 360 lines.
+ECharts draws, whose script the candles load anyway, brought 360 lines. Files that served one other
+were folded into it: 36 files and 228 imports fewer.
 """
 
 import pytest
@@ -38,9 +39,9 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 5.4
-    assert house.edges <= 2_575
-    assert house.import_share <= 0.121
+    assert house.edges_a_file <= 5.33
+    assert house.edges <= 2_350
+    assert house.import_share <= 0.11
 
 
 def test_no_file_is_long(house):

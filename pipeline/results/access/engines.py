@@ -20,16 +20,7 @@ from functools import cache
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    ExceptionContext,
-    NullPool,
-    create_engine,
-    event,
-    text,
-)
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pipeline.errors import (
@@ -64,11 +55,11 @@ _READ_ONLY_TRANSACTION = "25006"
 _TOO_LITTLE = 64 * 1024
 
 
-def sqlite_engine(url: URL) -> Engine:
+def sqlite_engine(url: sa.URL) -> sa.Engine:
     """Make the engine of an SQLite file, which is opened with the first connection."""
-    engine = create_engine(url, json_serializer=dumps, json_deserializer=loads)
-    event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    engine = sa.create_engine(url, json_serializer=dumps, json_deserializer=loads)
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
     return name_full_disks(engine, str(Path(url.database or "").absolute()))
 
 
@@ -112,15 +103,15 @@ def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {options.get('busy_ms', BUSY_MS)}")
     connection.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
-def postgresql_engine(url: URL) -> Engine:
+def postgresql_engine(url: sa.URL) -> sa.Engine:
     """Make the engine of a PostgreSQL server, which is asked with the first connection."""
-    engine = create_engine(
+    engine = sa.create_engine(
         connecting(url),
         json_serializer=dumps,
         json_deserializer=loads,
@@ -129,7 +120,7 @@ def postgresql_engine(url: URL) -> Engine:
     return name_full_disks(engine, public_name(url))
 
 
-def connecting(url: URL) -> URL:
+def connecting(url: sa.URL) -> sa.URL:
     """Add what a connection to a server needs, where the URL does not say it itself."""
     return url.update_query_dict({name: url.query.get(name, v) for name, v in CONNECTION.items()})
 
@@ -160,7 +151,7 @@ def refusal(error: DBAPIError) -> str | None:
     return None
 
 
-def refuse_unwritable(connection: Connection, name: str) -> None:
+def refuse_unwritable(connection: sa.Connection, name: str) -> None:
     """Refuse a PostgreSQL database whose tables this role may only read.
 
     Raises
@@ -169,7 +160,7 @@ def refuse_unwritable(connection: Connection, name: str) -> None:
         It says what is missing.
     """
     standby, setting, sequences = connection.execute(
-        text(
+        sa.text(
             "SELECT pg_is_in_recovery(), current_setting('transaction_read_only'),"
             " has_sequence_privilege(pg_get_serial_sequence('job_events', 'id'), 'USAGE')"
         )
@@ -178,25 +169,25 @@ def refuse_unwritable(connection: Connection, name: str) -> None:
         raise read_only_error(name, "the server is a standby")
     if setting == "on":
         raise read_only_error(name, "default_transaction_read_only is on")
-    may = text("SELECT has_table_privilege(:table, 'INSERT')")
+    may = sa.text("SELECT has_table_privilege(:table, 'INSERT')")
     denied = [t for t in Base.metadata.tables if not connection.scalar(may, {"table": t})]
     if denied or not sequences:
         what = denied[0] if denied else "the sequence of job_events"
-        role = connection.scalar(text("SELECT current_user"))
+        role = connection.scalar(sa.text("SELECT current_user"))
         raise read_only_error(name, f"the role {role} may not write to {what}")
 
 
-def sqlite_reader(url: URL) -> Engine:
+def sqlite_reader(url: sa.URL) -> sa.Engine:
     """Return an engine whose every session opens the file of ``url`` for reading."""
     path = Path(url.database or "").absolute()
-    engine = create_engine(
+    engine = sa.create_engine(
         url,
         creator=lambda: _connect(path),
-        poolclass=NullPool,
+        poolclass=sa.NullPool,
         json_serializer=dumps,
         json_deserializer=loads,
     )
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 
 
@@ -237,9 +228,9 @@ def _opened(address: str) -> sqlite3.Connection:
     return connection
 
 
-def postgresql_reader(url: URL) -> Engine:
+def postgresql_reader(url: sa.URL) -> sa.Engine:
     """Return an engine whose every transaction says that it only reads."""
-    return create_engine(
+    return sa.create_engine(
         url,
         json_serializer=dumps,
         json_deserializer=loads,
@@ -252,18 +243,18 @@ class DatabaseFullError(DiskFullError, SQLAlchemyError):
     """There is no room for what a database was to write."""
 
 
-def name_full_disks(engine: Engine, place: str) -> Engine:
+def name_full_disks(engine: sa.Engine, place: str) -> sa.Engine:
     """Let ``engine`` raise `DatabaseFullError` where the disk of ``place`` is full, and return it.
 
     ``place`` is the path of an SQLite file, or the name of a server's database.
     """
 
-    def check(context: ExceptionContext) -> None:
+    def check(context: sa.ExceptionContext) -> None:
         reason = _full(context.original_exception, Path(place))
         if reason is not None:
             raise DatabaseFullError(str(disk_full(place, reason))) from None
 
-    event.listen(engine, "handle_error", check)
+    sa.event.listen(engine, "handle_error", check)
     return engine
 
 

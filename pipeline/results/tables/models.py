@@ -12,25 +12,7 @@ plain columns beside the JSON they come from, so that an index can serve them.
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    DateTime,
-    Dialect,
-    Double,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-    false,
-    text,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
@@ -46,13 +28,13 @@ from pipeline.results.records import (
 from pipeline.validation.stages import STAGES, Stage
 
 
-class UTCDateTime(TypeDecorator[datetime]):
+class UTCDateTime(sa.TypeDecorator[datetime]):
     """Aware in, aware out, UTC inside. A naive time is refused: nobody knows what it means."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Convert to UTC on the way in."""
         if value is None:
             return None
@@ -60,17 +42,17 @@ class UTCDateTime(TypeDecorator[datetime]):
             raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC)")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Give UTC back, whatever zone the server's session has; SQLite's naive value is UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class ZeroOrOne(Boolean):
+class ZeroOrOne(sa.Boolean):
     """A truth value, which SQLite keeps as a number and does not bound: 2 is none."""
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
         """Refuse what no program stores."""
 
         def process(value: Any) -> bool | None:
@@ -81,29 +63,29 @@ class ZeroOrOne(Boolean):
         return process
 
 
-class Finite(TypeDecorator[float]):
+class Finite(sa.TypeDecorator[float]):
     """A float64 that is finite, which SQLite and PostgreSQL do not demand."""
 
-    impl = Double
+    impl = sa.Double
     cache_ok = True
 
-    def process_result_value(self, value: float | None, dialect: Dialect) -> float | None:
+    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> float | None:
         """Refuse what no run stores."""
         return None if value is None else finite(value)
 
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
-def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
+def _one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
     listed = ", ".join(f"'{word}'" for word in words)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
 class Base(DeclarativeBase):
     """Names for every constraint and index, and types for the annotations."""
 
-    metadata = MetaData(
+    metadata = sa.MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -113,11 +95,11 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
-        str: String(),
-        Status: String(),
-        MarketStatus: String(),
-        JobEventKind: String(),
-        Stage: String(),
+        str: sa.String(),
+        Status: sa.String(),
+        MarketStatus: sa.String(),
+        JobEventKind: sa.String(),
+        Stage: sa.String(),
         float: Finite(),
         bool: ZeroOrOne(),
         datetime: UTCDateTime(),
@@ -131,12 +113,12 @@ class LeaseRow(Base):
 
     __tablename__ = "leases"
 
-    identity: Mapped[str] = mapped_column(String(32), primary_key=True)
+    identity: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
     place: Mapped[str]
     host: Mapped[str]
-    pid: Mapped[int] = mapped_column(Integer)
+    pid: Mapped[int] = mapped_column(sa.Integer)
     started: Mapped[str]
-    beat: Mapped[int] = mapped_column(BigInteger)
+    beat: Mapped[int] = mapped_column(sa.BigInteger)
     renewed_at: Mapped[datetime]
 
 
@@ -145,7 +127,7 @@ class TrainingJob(Base):
 
     __tablename__ = "training_jobs"
 
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
     market: Mapped[str]
     exchange: Mapped[str]
     pair: Mapped[str]
@@ -154,31 +136,31 @@ class TrainingJob(Base):
     optimizer: Mapped[str]
     config: Mapped[dict[str, Any]]
     config_hash: Mapped[str]
-    seed: Mapped[int] = mapped_column(BigInteger)
+    seed: Mapped[int] = mapped_column(sa.BigInteger)
     status: Mapped[Status]
-    stage_of_work: Mapped[str | None] = mapped_column(Text)
+    stage_of_work: Mapped[str | None] = mapped_column(sa.Text)
     progress: Mapped[float]
-    error: Mapped[str | None] = mapped_column(Text)
-    owner: Mapped[str | None] = mapped_column(String(32))
+    error: Mapped[str | None] = mapped_column(sa.Text)
+    owner: Mapped[str | None] = mapped_column(sa.String(32))
     heartbeat_at: Mapped[datetime]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     #: Hash of all that a start of one market through a server asks for; a command has none.
-    start_key: Mapped[str | None] = mapped_column(String(64))
+    start_key: Mapped[str | None] = mapped_column(sa.String(64))
 
     __table_args__ = (
         _one_of("status", STATUSES),
-        CheckConstraint("progress >= 0 AND progress <= 1", name="progress"),
-        Index(None, "status"),
-        Index(None, "created_at"),
+        sa.CheckConstraint("progress >= 0 AND progress <= 1", name="progress"),
+        sa.Index(None, "status"),
+        sa.Index(None, "created_at"),
         # Two tabs that start the same in the same moment: the second is refused.
-        Index(
+        sa.Index(
             "uq_training_jobs_start",
             "start_key",
             unique=True,
-            sqlite_where=text("status IN ('pending', 'running')"),
-            postgresql_where=text("status IN ('pending', 'running')"),
+            sqlite_where=sa.text("status IN ('pending', 'running')"),
+            postgresql_where=sa.text("status IN ('pending', 'running')"),
         ),
     )
 
@@ -189,21 +171,23 @@ class JobEventRow(Base):
     __tablename__ = "job_events"
 
     # SQLite counts up by itself only where the type is INTEGER.
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("training_jobs.id"))
+    id: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True
+    )
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("training_jobs.id"))
     at: Mapped[datetime]
     kind: Mapped[JobEventKind]
     payload: Mapped[dict[str, Any]]
 
     __table_args__ = (
         _one_of("kind", JOB_EVENT_KINDS),
-        Index(None, "job_id", "id"),
+        sa.Index(None, "job_id", "id"),
         # What has ended lately, among the lines of progress (`pipeline.results.rows.news`).
-        Index(
+        sa.Index(
             "ix_job_events_of_status_at",
             "at",
-            sqlite_where=text("kind = 'status'"),
-            postgresql_where=text("kind = 'status'"),
+            sqlite_where=sa.text("kind = 'status'"),
+            postgresql_where=sa.text("kind = 'status'"),
         ),
     )
 
@@ -213,10 +197,10 @@ class DispatcherRow(Base):
 
     __tablename__ = "dispatcher"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    owner: Mapped[str] = mapped_column(String(32))
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    owner: Mapped[str] = mapped_column(sa.String(32))
 
-    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one"),)
 
 
 #: Columns that a list is sorted by; ``id`` follows.
@@ -229,10 +213,10 @@ NULLABLE = ("p_value", "max_drawdown", "fdr_q_value")
 _FILTERS = ("lifecycle_stage", "exchange", "pair", "timeframe", "strategy", "synthetic")
 
 
-def _listing_index(key: str, *order: Any) -> Index:
+def _listing_index(key: str, *order: Any) -> sa.Index:
     """Hold a sort key with every filter: a page's ids are read from the index alone."""
     name = f"ix_trained_configurations_by_{key}"
-    return Index(name, *(order or (key, "id")), *_FILTERS, "is_active")
+    return sa.Index(name, *(order or (key, "id")), *_FILTERS, "is_active")
 
 
 class TrainedConfiguration(Base):
@@ -240,8 +224,8 @@ class TrainedConfiguration(Base):
 
     __tablename__ = "trained_configurations"
 
-    id: Mapped[str] = mapped_column(String(80), primary_key=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("training_jobs.id"))
+    id: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("training_jobs.id"))
     strategy: Mapped[str]
     exchange: Mapped[str]
     pair: Mapped[str]
@@ -260,45 +244,45 @@ class TrainedConfiguration(Base):
     artifact_digests: Mapped[dict[str, Any]]
     oos_sharpe_ratio: Mapped[float]
     oos_net_profit: Mapped[float]
-    sample_size: Mapped[int] = mapped_column(Integer)
+    sample_size: Mapped[int] = mapped_column(sa.Integer)
     p_value: Mapped[float | None]
     #: To be sorted by alone: what follows from documents and the job, so no event vouches for it.
     max_drawdown: Mapped[float | None]
     fdr_q_value: Mapped[float | None]
-    market: Mapped[str] = mapped_column(server_default=text("''"))
-    stage_rank: Mapped[int] = mapped_column(Integer, server_default="0")
-    optimizer: Mapped[str] = mapped_column(server_default=text("''"))
-    seed: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    first_day: Mapped[str] = mapped_column(server_default=text("''"))
+    market: Mapped[str] = mapped_column(server_default=sa.text("''"))
+    stage_rank: Mapped[int] = mapped_column(sa.Integer, server_default="0")
+    optimizer: Mapped[str] = mapped_column(server_default=sa.text("''"))
+    seed: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    first_day: Mapped[str] = mapped_column(server_default=sa.text("''"))
     created_at: Mapped[datetime]
-    is_active: Mapped[bool] = mapped_column(server_default=false())
+    is_active: Mapped[bool] = mapped_column(server_default=sa.false())
     #: Hash of the newest event (`pipeline.results.rows.chain`).
-    head: Mapped[str] = mapped_column(String(64))
+    head: Mapped[str] = mapped_column(sa.String(64))
     #: Digest of the head and of ``verified_at``.
-    seal: Mapped[str] = mapped_column(String(64))
+    seal: Mapped[str] = mapped_column(sa.String(64))
     verified_at: Mapped[datetime | None]
 
     __table_args__ = (
         _one_of("lifecycle_stage", STAGES),
-        Index(None, "job_id"),
+        sa.Index(None, "job_id"),
         *(_listing_index(key) for key in SORTED_BY),
         # PostgreSQL's indices have nulls last, so one read backwards has them first: without this
         # one it sorts the table. SQLite reads the ascending one in both directions.
         *(
             _listing_index(
-                f"{key}_descending", text(f"{key} DESC NULLS LAST"), text("id DESC")
+                f"{key}_descending", sa.text(f"{key} DESC NULLS LAST"), sa.text("id DESC")
             ).ddl_if(dialect="postgresql")
             for key in NULLABLE
         ),
         # What a live trader polls: a handful of rows among a hundred thousand.
-        Index(
+        sa.Index(
             "ix_trained_configurations_active",
             "created_at",
             "id",
             "is_active",  # which makes it a covering one for SQLite
             "head",
-            sqlite_where=text("is_active = 1"),
-            postgresql_where=text("is_active"),
+            sqlite_where=sa.text("is_active = 1"),
+            postgresql_where=sa.text("is_active"),
         ),
     )
 
@@ -316,24 +300,24 @@ class ConfigurationEventRow(Base):
 
     __tablename__ = "configuration_events"
 
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    configuration_id: Mapped[str] = mapped_column(ForeignKey("trained_configurations.id"))
+    id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    configuration_id: Mapped[str] = mapped_column(sa.ForeignKey("trained_configurations.id"))
     at: Mapped[datetime]
     kind: Mapped[str]
     from_stage: Mapped[Stage]
     to_stage: Mapped[Stage]
-    reason: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(sa.Text)
     figures: Mapped[dict[str, Any]]
     #: 0 for the first of a configuration; `pipeline.results.rows.chain` explains the other two.
-    number: Mapped[int] = mapped_column(Integer)
-    previous: Mapped[str] = mapped_column(String(64))
+    number: Mapped[int] = mapped_column(sa.Integer)
+    previous: Mapped[str] = mapped_column(sa.String(64))
     digests: Mapped[dict[str, Any]]
 
     __table_args__ = (
         _one_of("from_stage", STAGES),
         _one_of("to_stage", STAGES),
-        UniqueConstraint("configuration_id", "number"),
-        Index(None, "at"),
+        sa.UniqueConstraint("configuration_id", "number"),
+        sa.Index(None, "at"),
     )
 
 
@@ -342,8 +326,8 @@ class SweepRow(Base):
 
     __tablename__ = "sweeps"
 
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    key: Mapped[str] = mapped_column(String(64))
+    id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(64))
     strategy: Mapped[str]
     optimizer: Mapped[str]
     config: Mapped[dict[str, Any]]
@@ -351,24 +335,24 @@ class SweepRow(Base):
     until: Mapped[datetime]
     engine_version: Mapped[str]
     status: Mapped[Status]
-    owner: Mapped[str] = mapped_column(String(32))
+    owner: Mapped[str] = mapped_column(sa.String(32))
     created_at: Mapped[datetime]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     pooled: Mapped[Any | None]
     #: Digest of what it says (`pipeline.results.rows.sweep_rows`).
-    seal: Mapped[str] = mapped_column(String(64))
+    seal: Mapped[str] = mapped_column(sa.String(64))
 
     __table_args__ = (
         _one_of("status", STATUSES),
-        Index(None, "key", "created_at"),
+        sa.Index(None, "key", "created_at"),
         # Two commands that begin the same sweep in the same moment: the second is refused.
-        Index(
+        sa.Index(
             "uq_sweeps_running",
             "key",
             unique=True,
-            sqlite_where=text("status = 'running'"),
-            postgresql_where=text("status = 'running'"),
+            sqlite_where=sa.text("status = 'running'"),
+            postgresql_where=sa.text("status = 'running'"),
         ),
     )
 
@@ -378,22 +362,22 @@ class SweepMarketRow(Base):
 
     __tablename__ = "sweep_markets"
 
-    sweep_id: Mapped[str] = mapped_column(ForeignKey("sweeps.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sweep_id: Mapped[str] = mapped_column(sa.ForeignKey("sweeps.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
     market: Mapped[str]
-    task_hash: Mapped[str] = mapped_column(String(64))
+    task_hash: Mapped[str] = mapped_column(sa.String(64))
     status: Mapped[MarketStatus]
-    job_id: Mapped[str] = mapped_column(ForeignKey("training_jobs.id"))
-    configuration_id: Mapped[str | None] = mapped_column(ForeignKey("trained_configurations.id"))
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("training_jobs.id"))
+    configuration_id: Mapped[str | None] = mapped_column(sa.ForeignKey("trained_configurations.id"))
     p_value: Mapped[float | None]
     surrogate_p: Mapped[float | None]
     fdr_q_value: Mapped[float | None]
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(sa.Text)
     seconds: Mapped[float | None]
 
     __table_args__ = (
         _one_of("status", MARKET_STATUSES),
-        UniqueConstraint("sweep_id", "market"),
-        Index(None, "task_hash", "status"),
-        Index(None, "job_id"),
+        sa.UniqueConstraint("sweep_id", "market"),
+        sa.Index(None, "task_hash", "status"),
+        sa.Index(None, "job_id"),
     )

@@ -42,7 +42,7 @@ COLOURS = {"primary": "#1f5fae", "positive": "#17704f", "info": "#1f5fae"}
 
 
 @contextmanager
-def frame(
+def page(
     title: str, here: str, *, headed: bool = True, notice: str | None = None
 ) -> Iterator[Theme]:
     """Lay out a page; its contents go inside.

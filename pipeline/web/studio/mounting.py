@@ -10,7 +10,7 @@ from nicegui import ui
 
 from pipeline.report.shell import compile_templates
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import frame, sentence
+from pipeline.web.studio import frame
 from pipeline.web.studio.memory import return_memory
 from pipeline.web.studio.pages.candles import candles_page, market_page
 from pipeline.web.studio.pages.compare import compare_page
@@ -65,9 +65,9 @@ def mount(app: FastAPI, service: Service) -> None:
         ui.page(path, response_timeout=PATIENCE)(partial(page, service))
 
     def nowhere() -> None:
-        with frame("No such page", ""):
+        with frame.page("No such page", ""):
             ui.status_code(404)
-            sentence("Nothing is at this address. The pages are named above.")
+            frame.sentence("Nothing is at this address. The pages are named above.")
 
     compile_templates()
     for name in ("numpy.ma", "pyarrow.compute"):  # what libraries import with their first call

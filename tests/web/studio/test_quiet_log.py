@@ -68,6 +68,7 @@ def test_who_leaves_early_is_not_in_the_log(watched, log, moments, few):
     for seconds in moments:
         for path in paths:
             page = context.new_page()
+            page.set_default_timeout(3_000)  # a way that meets a reload may never end
             for way in ("reload", "away", "closed"):
                 leave(page, address, path, seconds, way)
             page.close()

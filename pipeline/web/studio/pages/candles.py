@@ -16,21 +16,7 @@ from pipeline.validation.wording import market_name, plural
 from pipeline.web.service import composing
 from pipeline.web.service.candle_models import CandleFilter, StoredCandles
 from pipeline.web.service.service import Service
-from pipeline.web.studio import reader
-from pipeline.web.studio.frame import (
-    Refresh,
-    ask,
-    begin,
-    follow_address,
-    frame,
-    in_labels,
-    refusal,
-    region,
-    sentence,
-    text,
-    text_table,
-    warning,
-)
+from pipeline.web.studio import frame, reader
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 from pipeline.web.studio.widgets.candle_forms import EVERY, FetchForm, ImportForm
 from pipeline.web.studio.widgets.table import table
@@ -45,24 +31,24 @@ _FILTERS = ("exchange", "pair", "timeframe")
 
 async def candles_page(service: Service, request: Request) -> None:
     """Show the stored candles that the address asks for."""
-    parts, choices = await ask(service.candles.parts), await ask(composing.choices)
+    parts, choices = await frame.ask(service.candles.parts), await frame.ask(composing.choices)
     markets = {market_name(one): one.name for one in choices.markets if not one.synthetic}
-    with frame("Candles", "/candles", notice=service.read_only):
+    with frame.page("Candles", "/candles", notice=service.read_only):
         address = request.query_params
         listed = Candles(service, parts, address)
         with ui.element("section").props("id=fetch"):
-            text("h2", "Fetch from an exchange")
+            frame.text("h2", "Fetch from an exchange")
             fetches = FetchForm(service.candles, markets, address, listed, service.read_only)
         if service.read_only is None:
             with ui.element("section").props("id=import"):
-                text("h2", "Import a file")
+                frame.text("h2", "Import a file")
                 ImportForm(markets, service.settings.import_bytes, listed)
         await listed.refresh()
         await fetches.refresh()
         ui.timer(EVERY, fetches.refresh, immediate=False)
 
 
-class Candles(Refresh):
+class Candles(frame.Refresh):
     """Filters, the table that they leave, and the way through its pages; the address has them."""
 
     def __init__(
@@ -72,11 +58,11 @@ class Candles(Refresh):
         self._service, self._address = service, dict(address)
         word = address.get("page", "1")
         self._page = max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
-        follow_address(lambda: self._address)
+        frame.follow_address(lambda: self._address)
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
             self._filters = {name: self._select(name, parts[name]) for name in _FILTERS}
-        self._count = sentence("").props("role=status")
-        self._table = region("Stored candles")
+        self._count = frame.sentence("").props("role=status")
+        self._table = frame.region("Stored candles")
         with ui.element("div").classes("pager") as self._pager:
             self._before = ui.button("Previous", on_click=lambda: self._turn_to(self._page - 1))
             self._after = ui.button("Next", on_click=lambda: self._turn_to(self._page + 1))
@@ -88,7 +74,7 @@ class Candles(Refresh):
         chosen = {name: control.value or None for name, control in self._filters.items()}
         offset = (self._page - 1) * SHOWN
         query = CandleFilter(**chosen, limit=SHOWN, offset=offset)
-        page = await ask(self._service.candles.markets, query)
+        page = await frame.ask(self._service.candles.markets, query)
         last = offset + len(page.candles)
         self._count.set_text(
             f"{offset + 1:,} to {last:,} of {page.total:,}"
@@ -127,20 +113,20 @@ def _row(row: StoredCandles) -> None:
     with ui.element("th").props("scope=row"):
         ui.link(row.id, f"/candles/{row.id}")
     for moment in (row.first, row.last):
-        text("td", "-" if moment is None else f"{moment:%Y-%m-%d}", "number")
-    text("td", f"{row.candles:,}", "number")
-    text("td", share(row.coverage), "number")
-    text("td", f"{row.missing:,}", "number")
+        frame.text("td", "-" if moment is None else f"{moment:%Y-%m-%d}", "number")
+    frame.text("td", f"{row.candles:,}", "number")
+    frame.text("td", share(row.coverage), "number")
+    frame.text("td", f"{row.missing:,}", "number")
     holes = f" in {plural(len(row.holes), 'hole')}" if row.holes else ""
-    text("td", f"{row.unasked:,}{holes}", "number")
+    frame.text("td", f"{row.unasked:,}{holes}", "number")
     with ui.element("td"), ui.element("div"):
-        text("div", in_labels(row.quality or "not measured yet"))
+        frame.text("div", frame.in_labels(row.quality or "not measured yet"))
         if row.quality_at is not None:
-            text("div", f"{row.quality_at:%Y-%m-%d %H:%M} UTC", "soft number")
-    text("td", size(row.bytes), "number")
+            frame.text("div", f"{row.quality_at:%Y-%m-%d %H:%M} UTC", "soft number")
+    frame.text("td", size(row.bytes), "number")
     files = [one if len(one) < 33 else f"{one[:16]} … {one[-14:]}" for one in row.sources]
-    text("td", ", ".join(files) or "-").props["title"] = ", ".join(row.sources)
-    text("td", f"damaged: {', '.join(row.damaged)}" if row.damaged else "-")
+    frame.text("td", ", ".join(files) or "-").props["title"] = ", ".join(row.sources)
+    frame.text("td", f"damaged: {', '.join(row.damaged)}" if row.damaged else "-")
 
 
 def share(value: float | None) -> str:
@@ -165,23 +151,23 @@ _MONTHS = ("month", "candles", "missing", "size", "written (UTC)", "from")
 
 async def market_page(service: Service, identity: str) -> None:
     """Show one market: what its files say at once, then its picture."""
-    with frame(identity, "/candles", notice=service.read_only) as theme:
+    with frame.page(identity, "/candles", notice=service.read_only) as theme:
         try:
-            market = await ask(service.candles.market, identity)
+            market = await frame.ask(service.candles.market, identity)
         except NotFoundError as error:
-            refusal(error, "All candles", "/candles")
+            frame.refusal(error, "All candles", "/candles")
             return
-        choices = await ask(composing.choices)
-        picturing = begin(service.candles.picture, market)
+        choices = await frame.ask(composing.choices)
+        picturing = frame.begin(service.candles.picture, market)
         _facts(market, {(m.exchange, m.pair, m.timeframe) for m in choices.markets})
         with ui.element("section") as picture:
-            text("h2", "Coverage (UTC)")
-            loading = sentence("Reading the candles …").props("role=status")
+            frame.text("h2", "Coverage (UTC)")
+            loading = frame.sentence("Reading the candles …").props("role=status")
         with ui.element("section"):
-            text("h2", "Candles")
+            frame.text("h2", "Candles")
             chart = _chart(service, market)
         with ui.element("section"):
-            text("h2", "Quality")
+            frame.text("h2", "Quality")
             _quality(market.quality, market.measured)
         _holes(market)
         _months(market)
@@ -203,20 +189,20 @@ async def market_page(service: Service, identity: str) -> None:
 def _facts(market: StoredMarket, named: set[tuple[str, str, str]]) -> None:
     """Say what is stored, in sentences; ``named`` are the markets that have boxes on the form."""
     if market.first is not None and market.last is not None:
-        sentence(
+        frame.sentence(
             f"{market.candles:,} candles of {market.timeframe} from {utc(market.first)} to"
             f" {utc(market.last)}: {share(market.coverage)} of that time."
         )
-    sentence(
+    frame.sentence(
         f"{plural(market.missing, 'bar')} missing: their source has none."
         f" {plural(market.unasked, 'bar')} not asked: a fetch asks for them."
         f" {size(market.bytes)} on disk, from {', '.join(market.sources) or 'nobody'}."
     )
     if market.funding is not None:
         first, last = utc(market.funding.first)[:10], utc(market.funding.last)[:10]
-        sentence(f"{market.funding.payments:,} funding payments from {first} to {last}.")
+        frame.sentence(f"{market.funding.payments:,} funding payments from {first} to {last}.")
     for name in market.damaged:
-        warning(f"{name} is damaged: it is not used. A fetch of this market replaces it.")
+        frame.warning(f"{name} is damaged: it is not used. A fetch of this market replaces it.")
     parts = market.id.replace(":", "/", 1).rsplit(":", 1)
     with ui.element("div").classes("line"):
         ui.link("All candles", "/candles")
@@ -264,7 +250,7 @@ def training_link(market: StoredMarket, named: set[tuple[str, str, str]]) -> tup
 def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
     """Add the candles themselves; None where there are none."""
     if market.first is None or market.last is None:
-        sentence("There are none.")
+        frame.sentence("There are none.")
         return None
     step = timeframe_ms(market.timeframe)
     return CandleChart(
@@ -278,37 +264,37 @@ def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
 
 def _quality(report: QualityReport | None, measured: str | None) -> None:
     if report is None:
-        sentence("There are fewer than two candles, so there is nothing to measure.")
+        frame.sentence("There are fewer than two candles, so there is nothing to measure.")
         return
     when = "" if measured is None else f", measured {measured[:16].replace('T', ' ')} UTC"
-    short = in_labels(in_short(report, QualityLimits(), most=13))
+    short = frame.in_labels(in_short(report, QualityLimits(), most=13))
     said = "within the limits of a training" if short == "ok" else f"a training refuses: {short}"
-    sentence(f"Quality: {said}{when}. Only a training holds it against other exchanges, too.")
+    frame.sentence(f"Quality: {said}{when}. Only a training holds it against other exchanges, too.")
     _, columns, rows = as_table(report)
-    with region("Quality"):
-        text_table("Held against the default limits of a training", columns, rows)
+    with frame.region("Quality"):
+        frame.text_table("Held against the default limits of a training", columns, rows)
 
 
 def _holes(market: StoredMarket) -> None:
     if not market.holes:
         return
     with ui.element("section"):
-        text("h2", "Holes")
-        sentence("Nobody has asked for the candles of these times:")
+        frame.text("h2", "Holes")
+        frame.sentence("Nobody has asked for the candles of these times:")
         with ui.element("ul"):
             for start, end in market.holes[:HOLES]:
-                text("li", f"{utc(start)} to {utc(end)}")
+                frame.text("li", f"{utc(start)} to {utc(end)}")
         if len(market.holes) > HOLES:
-            sentence(f"and {len(market.holes) - HOLES:,} more.")
+            frame.sentence(f"and {len(market.holes) - HOLES:,} more.")
 
 
 def _months(market: StoredMarket) -> None:
     with ui.element("section"):
-        text("h2", "Months")
+        frame.text("h2", "Months")
         with ui.element("details"):
-            text("summary", f"{plural(len(market.months), 'file')}, one a month")
-            with region("Months"):
-                text_table("Oldest first", _MONTHS, map(_month, market.months))
+            frame.text("summary", f"{plural(len(market.months), 'file')}, one a month")
+            with frame.region("Months"):
+                frame.text_table("Oldest first", _MONTHS, map(_month, market.months))
 
 
 def _month(month: StoredMonth) -> tuple[str, ...]:

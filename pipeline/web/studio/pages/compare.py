@@ -10,18 +10,7 @@ from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.comparison import CORRELATION, LEAST, LETTERS, Comparison, Line, curves
 from pipeline.validation.wording import defined, plural
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import (
-    ask,
-    frame,
-    in_labels,
-    part,
-    refusal,
-    region,
-    sentence,
-    synthetic,
-    text,
-    warning,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.table import table
 
 _CURVES = "Net profit, net of all costs, marked to market every day. Every curve begins at zero."
@@ -30,23 +19,23 @@ _CURVES = "Net profit, net of all costs, marked to market every day. Every curve
 async def compare_page(service: Service, request: Request) -> None:
     """Show the configurations that an address names, or say why they cannot be."""
     ids = request.query_params.getlist("id")
-    with frame("Compare", "/configurations", notice=service.read_only) as theme:
+    with frame.page("Compare", "/configurations", notice=service.read_only) as theme:
         try:
-            comparison = await ask(service.comparison.of, ids)
+            comparison = await frame.ask(service.comparison.of, ids)
         except UserError as error:
             known = {NotFoundError: 404, ConflictError: 409}
             status = known.get(type(error), 422)
-            refusal(error, "Choose configurations: tick two to six", _choice(ids), status)
+            frame.refusal(error, "Choose configurations: tick two to six", _choice(ids), status)
             return
         for one, reason in comparison.refused.items():
-            warning(f"{one} is left out: {reason}.")
+            frame.warning(f"{one} is left out: {reason}.")
         if comparison.invented is not None:
-            synthetic(comparison.invented)
+            frame.synthetic(comparison.invented)
         choice = _choice([one.configuration.id for one in comparison.candidates])
-        part("compare.jinja", "named", comparison.candidates, LETTERS, choice)
+        frame.part("compare.jinja", "named", comparison.candidates, LETTERS, choice)
         with ui.element("ul"):
             for remark in comparison.remarks():
-                text("li", remark)
+                frame.text("li", remark)
         lines = comparison.figures()
         _section("Figures", "Out of sample, net of costs; each on its own days", comparison, lines)
         common = comparison.on_common_days()
@@ -54,7 +43,7 @@ async def compare_page(service: Service, request: Request) -> None:
             days = plural(len(comparison.common), "day")
             _section("On common days", f"The {days} that all have", comparison, common)
         with ui.element("section"):
-            text("h2", "Equity")
+            frame.text("h2", "Equity")
             theme.drawing(curves(comparison), _CURVES, "figure tall", "id=curves")
         _correlation(comparison)
         _section("Gates", "Outcomes", comparison, comparison.gates(), marked=True)
@@ -66,7 +55,7 @@ async def compare_page(service: Service, request: Request) -> None:
             _section("Settings", "What differs", comparison, different, marked=True)
         with ui.element("details"):
             alike = [line for line in settings if not line.differs]
-            text("summary", f"{plural(len(alike), 'setting')} alike in all")
+            frame.text("summary", f"{plural(len(alike), 'setting')} alike in all")
             _table("What is alike", comparison, alike)
 
 
@@ -79,7 +68,7 @@ def _section(
     title: str, caption: str, comparison: Comparison, lines: Sequence[Line], *, marked: bool = False
 ) -> None:
     with ui.element("section"):
-        text("h2", title)
+        frame.text("h2", title)
         _table(caption, comparison, lines, marked=marked)
 
 
@@ -91,16 +80,16 @@ def _table(
     columns = ("", *(f"{letter} {one.short}" for letter, one in named))
 
     def fill(line: Line) -> None:
-        with text("th", in_labels(line.label)).props("scope=row"):
+        with frame.text("th", frame.in_labels(line.label)).props("scope=row"):
             if marked and line.differs:
-                text("span", "differs", "differs")
+                frame.text("span", "differs", "differs")
         for place, written in enumerate(line.written):
-            with text("td", "", "compared"):
-                text("b" if place in line.best else "span", written)
+            with frame.text("td", "", "compared"):
+                frame.text("b" if place in line.best else "span", written)
                 if place in line.best:
-                    text("span", "better" if len(line.values) == LEAST else "best", "best")
+                    frame.text("span", "better" if len(line.values) == LEAST else "best", "best")
 
-    with region(caption).classes("numbers"):
+    with frame.region(caption).classes("numbers"):
         table(caption, columns, lines, fill, style="")
 
 
@@ -110,15 +99,15 @@ def _correlation(comparison: Comparison) -> None:
 
     def fill(place: int) -> None:
         letter, one = named[place]
-        text("th", f"{letter} {one.market}").props("scope=row")
+        frame.text("th", f"{letter} {one.market}").props("scope=row")
         for value, shared in zip(correlation[place], days[place], strict=True):
-            with text("td", "", "compared"):
-                text("span", defined(float(value), ".2f"))
-                text("span", plural(int(shared), "day"), "soft")
+            with frame.text("td", "", "compared"):
+                frame.text("span", defined(float(value), ".2f"))
+                frame.text("span", plural(int(shared), "day"), "soft")
 
     with ui.element("section"):
-        text("h2", "Correlation")
-        sentence(CORRELATION, "soft")
-        with region("Correlation").classes("numbers"):
+        frame.text("h2", "Correlation")
+        frame.sentence(CORRELATION, "soft")
+        with frame.region("Correlation").classes("numbers"):
             columns = ("", *(letter for letter, _ in named))
             table("Of daily returns", columns, range(len(named)), fill, style="")

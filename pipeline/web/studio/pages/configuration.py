@@ -10,20 +10,7 @@ from pipeline.errors import ConflictError, UserError
 from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.service import Service
-from pipeline.web.studio import reader
-from pipeline.web.studio.frame import (
-    Theme,
-    ask,
-    attempt,
-    begin,
-    frame,
-    identity,
-    in_labels,
-    markup,
-    refusal,
-    script,
-    text,
-)
+from pipeline.web.studio import frame, reader
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.trades import Part, Trades, excursions_of, show_excursions
 
@@ -36,27 +23,31 @@ _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 async def configuration_page(service: Service, configuration_id: str) -> None:
     """Show what the database says of a configuration, then what its artifacts say."""
-    with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
+    with frame.page(
+        "Configuration", "/configurations", headed=False, notice=service.read_only
+    ) as theme:
         try:
-            sight = await ask(service.sight, identity("configuration", configuration_id))
+            sight = await frame.ask(
+                service.sight, frame.identity("configuration", configuration_id)
+            )
         except UserError as error:
             _refuse(service, configuration_id, error)
             return
         context.client.on_delete(lambda: service.charts.leave(configuration_id))
-        loading = begin(service.report, configuration_id, searched=False)
-        damage = begin(service.damage, configuration_id)
+        loading = frame.begin(service.report, configuration_id, searched=False)
+        damage = frame.begin(service.damage, configuration_id)
         excursions = asyncio.create_task(excursions_of(service, loading))
         excursions.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await reader.arrival(asyncio.gather(excursions, damage, return_exceptions=True))
         if damage.done() and damage.exception() is None and damage.result():
-            loading = begin(service.report, configuration_id)
+            loading = frame.begin(service.report, configuration_id)
             await asyncio.wait([loading])
         there = loading.done() and loading.exception() is None
         sight = loading.result() if there else replace(sight, missing=_LOADING)
         try:
             page = ConfigurationPage(service, theme, sight)
             ui.add_head_html(_PRELOAD)
-            ui.add_body_html(script("seen.js"))
+            ui.add_body_html(frame.script("seen.js"))
             ui.on("seen", page.look_again)
             if there:
                 ui.run_javascript(_SEEN)
@@ -82,7 +73,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
 
 
 def _refuse(service: Service, configuration_id: str, error: UserError) -> None:
-    if refusal(error, "All configurations", "/configurations", what="configuration"):
+    if frame.refusal(error, "All configurations", "/configurations", what="configuration"):
         # It is there all the same, and can be switched off.
         Activation(service, configuration_id, lambda: asyncio.sleep(0), active=True)
 
@@ -90,20 +81,20 @@ def _refuse(service: Service, configuration_id: str, error: UserError) -> None:
 class ConfigurationPage:
     """The head with the verdict, the switch, and a section for each part of the report."""
 
-    def __init__(self, service: Service, theme: Theme, sight: ReportData) -> None:
+    def __init__(self, service: Service, theme: frame.Theme, sight: ReportData) -> None:
         self._service, self._theme = service, theme
         self.report, self._identity = sight, sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
         inner, made = _labelled(head(sight)), _sections(sight)
         # Plain markup is seen before the scripts of the page run, which takes them half a second.
         ui.add_body_html(f'<div class="early" aria-hidden="true"><div>{inner}</div></div>')
-        self._head = markup(inner, "header")
+        self._head = frame.markup(inner, "header")
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
             for section in made:
                 ui.link(section.title, f"#section-{section.name}")
         with ui.element("section").props("id=section-live tabindex=-1"):
-            text("h2", "Live")
+            frame.text("h2", "Live")
             self._live = ui.element("div")
         self._show_live(sight)
         self._sections = {section.name: _section(section) for section in made}
@@ -142,13 +133,13 @@ class ConfigurationPage:
 
     async def look_again(self) -> None:
         """Bring the page up to date if something happened since; a reason half written stays."""
-        events = await attempt(self._service.repository.configurations.events, self._identity)
+        events = await frame.attempt(self._service.repository.configurations.events, self._identity)
         if events is not None and events != self.report.events:
             await self._renew()
 
     async def _renew(self) -> None:
         """Bring head, switch and audit trail up to date."""
-        report = await attempt(self._service.report, self._identity)
+        report = await frame.attempt(self._service.report, self._identity)
         if report is not None:
             self.say(report, "verdict", "history")
 
@@ -169,10 +160,10 @@ def _sections(report: ReportData) -> list[Section]:
 
 
 def _labelled(inner: Markup) -> Markup:
-    return Markup(in_labels(inner))
+    return Markup(frame.in_labels(inner))
 
 
 def _section(section: Section) -> ui.html:
     with ui.element("section").props(f"id=section-{section.name}"):
-        text("h2", section.title)
-        return markup(section.inner)
+        frame.text("h2", section.title)
+        return frame.markup(section.inner)

@@ -16,16 +16,7 @@ from pipeline.web.service import composing
 from pipeline.web.service.answers import Choices
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import (
-    ask,
-    beats_luck,
-    follow_address,
-    frame,
-    region,
-    sentence,
-    stage_badge,
-    text,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.table import Sorting, table
 
 #: Rows a page, and rows that the table of the API gives as JSON at most.
@@ -55,9 +46,9 @@ _USUAL = {"sort": "created_at", "descending": "true", "page": "1", "ticked": ""}
 
 async def configurations_page(service: Service, request: Request) -> None:
     """Show the configurations that the address asks for, and how to find others."""
-    choices = await ask(composing.choices)
-    strategies = await ask(service.repository.configurations.strategies)
-    with frame("Configurations", "/configurations", notice=service.read_only):
+    choices = await frame.ask(composing.choices)
+    strategies = await frame.ask(service.repository.configurations.strategies)
+    with frame.page("Configurations", "/configurations", notice=service.read_only):
         await Configurations(service, choices, strategies, request.query_params).refresh()
 
 
@@ -73,7 +64,7 @@ class Configurations:
         self._service, self._address = service, dict(address)
         ticked = address.get("ticked", "").split(",")
         self._ticked = list(dict.fromkeys(one for one in ticked if one))[:MOST]
-        follow_address(lambda: self._address)
+        frame.follow_address(lambda: self._address)
         self._quiet = False
         word = address.get("page", "")
         number = int(word) if word.isdecimal() and len(word) < 7 else 1
@@ -96,19 +87,19 @@ class Configurations:
             )
         for control in (self._sort, self._descending):
             control.on_value_change(self._first)
-        self._count = sentence("").props("role=status")
+        self._count = frame.sentence("").props("role=status")
         with ui.element("div").classes("line"):
             self._compare = ui.button("Compare", on_click=self._go).props("outline")
             self._untick = ui.button("Untick all", on_click=self._untick_all).props("flat")
-            self._chosen_said = text("span", "", "soft").props("role=status")
-            text("span", "Save this list:", "soft")
+            self._chosen_said = frame.text("span", "", "soft").props("role=status")
+            frame.text("span", "Save this list:", "soft")
             self._exports = [
                 ui.link(form.upper(), "").props(
                     f"download=stored-configurations.{form} data-form={form}"
                 )
                 for form in ("csv", "json", "parquet")
             ]
-        self._table = region("Configurations").classes("widest")
+        self._table = frame.region("Configurations").classes("widest")
         with ui.element("div").classes("pager") as self._pager:
             self._before = ui.button("Previous", on_click=lambda: self._move(-SHOWN)).props("flat")
             self._after = ui.button("Next", on_click=lambda: self._move(SHOWN)).props("flat")
@@ -116,7 +107,7 @@ class Configurations:
     async def refresh(self) -> None:
         """Read the page that the filters ask for."""
         query = ConfigurationQuery(**self._chosen(), limit=SHOWN, offset=self._offset)
-        page = await ask(self._service.configurations, query)
+        page = await frame.ask(self._service.configurations, query)
         last = self._offset + len(page.configurations) + len(page.refused)
         refused = len(page.refused)
         below = f"; {refused} of them cannot be shown, see below the table" if refused else ""
@@ -136,7 +127,7 @@ class Configurations:
                 caption = "Out of sample, net of fees and slippage"
                 table(caption, _COLUMNS, page.configurations, self._row, sorting=sorting)
             for one in page.refused:
-                sentence(f"{one.id} is not shown: {one.reason}.")
+                frame.sentence(f"{one.id} is not shown: {one.reason}.")
                 ui.link(f"Look at {one.id}", f"/configurations/{one.id}")
 
     def _chosen(self) -> dict[str, Any]:
@@ -157,7 +148,7 @@ class Configurations:
             box.props(f'dense aria-label="Compare {name}, {row.id}"')
             with ui.element("div"):
                 ui.link(name, f"/configurations/{row.id}")
-                text("div", row.id, "soft identity")
+                frame.text("div", row.id, "soft identity")
         _cells(row)
 
     def _tick(self, identity: str, box: ui.checkbox, is_ticked: bool) -> None:
@@ -255,23 +246,23 @@ def _path(words: Mapping[str, str]) -> str:
 
 def _cells(row: ConfigurationSummary) -> None:
     with ui.element("td"):
-        stage_badge(row.lifecycle_stage, row.synthetic)
-    beats_luck(row.beats_luck, row.luck_reason)
-    text("td", defined(row.oos_net_profit, percent), "number")
-    text("td", defined(row.oos_sharpe_ratio, ".2f"), "number")
-    text("td", defined(row.max_drawdown, share), "number")
-    text("td", f"{row.sample_size:,}", "number")
-    text("td", defined(row.p_value, small), "number")
-    text("td", defined(row.fdr_q_value, small), "number")
-    text("td", row.optimizer or "-")
-    _lines(f"{row.first_day} to", row.last_day or "") if row.first_day else text("td", "-")
-    text("td", "-" if row.seed is None else str(row.seed), "number")
-    text("td", "active" if row.is_active else "-")
+        frame.stage_badge(row.lifecycle_stage, row.synthetic)
+    frame.beats_luck(row.beats_luck, row.luck_reason)
+    frame.text("td", defined(row.oos_net_profit, percent), "number")
+    frame.text("td", defined(row.oos_sharpe_ratio, ".2f"), "number")
+    frame.text("td", defined(row.max_drawdown, share), "number")
+    frame.text("td", f"{row.sample_size:,}", "number")
+    frame.text("td", defined(row.p_value, small), "number")
+    frame.text("td", defined(row.fdr_q_value, small), "number")
+    frame.text("td", row.optimizer or "-")
+    _lines(f"{row.first_day} to", row.last_day or "") if row.first_day else frame.text("td", "-")
+    frame.text("td", "-" if row.seed is None else str(row.seed), "number")
+    frame.text("td", "active" if row.is_active else "-")
     _lines(f"{row.created_at:%Y-%m-%d}", f"{row.created_at:%H:%M}")
 
 
 def _lines(first: str, second: str) -> None:
     """Add a cell of two lines."""
-    with text("td", "", "number"), ui.element("div"):
-        text("div", first)
-        text("div", second)
+    with frame.text("td", "", "number"), ui.element("div"):
+        frame.text("div", first)
+        frame.text("div", second)

@@ -13,20 +13,7 @@ from pipeline.web.service import composing
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.batches import BatchView, stage_progress
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import (
-    Refresh,
-    ask,
-    attempt,
-    follow_trouble,
-    frame,
-    identity,
-    in_labels,
-    refusal,
-    region,
-    sentence,
-    stage_badge,
-    text,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.again import link_again
 
 #: Seconds between two looks at the database and at the server's health, and batches a page.
@@ -38,39 +25,39 @@ _COLUMNS = ("what", "status", "how far", "settings", "candles (UTC)", "seed", "a
 
 async def jobs_page(service: Service) -> None:
     """Show what was asked for, batch by batch, kept up to date."""
-    with frame("Jobs", "/jobs", notice=service.read_only):
-        follow_trouble(service.queue.trouble)
-        table = Jobs(service, (await ask(composing.choices)).markets)
+    with frame.page("Jobs", "/jobs", notice=service.read_only):
+        frame.follow_trouble(service.queue.trouble)
+        table = Jobs(service, (await frame.ask(composing.choices)).markets)
         await table.refresh()
         ui.timer(EVERY, table.refresh, immediate=False)
 
 
 async def job_page(service: Service, job_id: str) -> None:
     """Show one job, kept up to date, and the way to ask for it again."""
-    with frame("Job", "/jobs", notice=service.read_only):
+    with frame.page("Job", "/jobs", notice=service.read_only):
         try:
-            job = await ask(service.job, identity("job", job_id))
-            row = await ask(service.repository.jobs.read, job_id)
+            job = await frame.ask(service.job, frame.identity("job", job_id))
+            row = await frame.ask(service.repository.jobs.read, job_id)
         except UserError as error:
-            refusal(error, "All jobs", "/jobs")
+            frame.refusal(error, "All jobs", "/jobs")
             return
-        markets = (await ask(composing.choices)).markets
+        markets = (await frame.ask(composing.choices)).markets
         with ui.element("ul").classes("jobs"):
             card = JobCard(service, job_id)
         await card.show(job)
         with ui.element("p").classes("line"):
             _again(row, [row], markets)
-            for sweep_id in await ask(service.repository.sweeps.of_job, job_id):
+            for sweep_id in await frame.ask(service.repository.sweeps.of_job, job_id):
                 ui.link("Its sweep", f"/sweeps/{sweep_id}")
             ui.link("All jobs", "/jobs")
 
         async def refresh() -> None:
-            await card.show(await ask(service.job, job_id))
+            await card.show(await frame.ask(service.job, job_id))
 
         ui.timer(EVERY, refresh, immediate=False)
 
 
-class Jobs(Refresh):
+class Jobs(frame.Refresh):
     """A page of batches that follows the database: nothing is read unless something changed."""
 
     def __init__(self, service: Service, markets: Sequence[Market]) -> None:
@@ -93,25 +80,27 @@ class Jobs(Refresh):
             self._cancel.props("outline")
             self._cancel_all = ui.button("Cancel all", on_click=self._ask_to_cancel)
             self._cancel_all.props("outline")
-        self._counted = sentence("", "soft").props("role=status")
-        self._empty = sentence("No job yet: start one on the page Train.")
+        self._counted = frame.sentence("", "soft").props("role=status")
+        self._empty = frame.sentence("No job yet: start one on the page Train.")
         self._empty.set_visibility(False)
-        with region("Jobs").classes("widest"), ui.element("table").classes("cards batches"):
-            text("caption", "Running first, then waiting, then the newest")
+        with frame.region("Jobs").classes("widest"), ui.element("table").classes("cards batches"):
+            frame.text("caption", "Running first, then waiting, then the newest")
             with ui.element("thead") as self._heads, ui.element("tr"):
                 for column in _COLUMNS:
-                    text("th", column).props("scope=col")
+                    frame.text("th", column).props("scope=col")
             self._body = ui.element("tbody")
         with ui.element("div").classes("pager") as self._pager:
             self._newer = ui.button("Newer", on_click=lambda: self._move(-SHOWN)).props("flat")
             self._older = ui.button("Older", on_click=lambda: self._move(SHOWN)).props("flat")
 
     async def _look(self) -> None:
-        seen = (await ask(self._service.repository.batches.change), self._status.value)
+        seen = (await frame.ask(self._service.repository.batches.change), self._status.value)
         if seen == self._seen:
             return
         status: Status | None = self._status.value or None
-        page = await ask(self._service.repository.batches.page, status, SHOWN + 1, self._offset)
+        page = await frame.ask(
+            self._service.repository.batches.page, status, SHOWN + 1, self._offset
+        )
         shown = page[:SHOWN]
         self._pager.set_visibility(self._offset > 0 or len(page) > SHOWN)
         self._newer.set_enabled(self._offset > 0)
@@ -124,37 +113,39 @@ class Jobs(Refresh):
         for place, one in enumerate(shown):
             row = self._rows.get(one.id)
             if row is None:
-                view = await ask(self._service.batch, one)
+                view = await frame.ask(self._service.batch, one)
                 with self._body:
                     row = self._rows[one.id] = BatchRow(self._service, view, self._markets)
             elif row.is_open or one.state is not None:
-                row.show(await ask(self._service.batch, one))
+                row.show(await frame.ask(self._service.batch, one))
             row.stand(place)
         self._seen = seen
 
     async def _count(self) -> None:
         """Say how many jobs run and wait, and how long all of it takes still."""
         count = self._service.repository.jobs.count
-        running, waiting = await ask(count, "running"), await ask(count, "pending")
-        left = await ask(self._service.queue_left)
-        judged = await ask(self._service.judged)
+        running, waiting = await frame.ask(count, "running"), await frame.ask(count, "pending")
+        left = await frame.ask(self._service.queue_left)
+        judged = await frame.ask(self._service.judged)
         self._counted.set_text(f"{running + judged:,} running, {waiting:,} waiting. {left}")
         changeable = self._service.read_only is None
         self._cancel.set_visibility(changeable and waiting > 0)
         self._cancel_all.set_visibility(changeable and running + waiting > 0)
 
     async def _cancel_waiting(self) -> None:
-        await attempt(self._service.cancel_waiting)
+        await frame.attempt(self._service.cancel_waiting)
         await self.refresh()
 
     async def _ask_to_cancel(self) -> None:
         with ui.dialog() as dialog, ui.card():
-            sentence("Cancel every job that runs or waits? What a job has done so far is lost.")
+            frame.sentence(
+                "Cancel every job that runs or waits? What a job has done so far is lost."
+            )
             with ui.element("div").classes("line"):
                 ui.button("Cancel all jobs", on_click=lambda: dialog.submit(True)).props("outline")
                 ui.button("Leave them", on_click=lambda: dialog.submit(False)).props("flat")
         if await dialog:
-            await attempt(self._service.cancel_all)
+            await frame.attempt(self._service.cancel_all)
             await self.refresh()
         dialog.delete()
 
@@ -175,19 +166,19 @@ class BatchRow:
     def __init__(self, service: Service, view: BatchView, markets: Sequence[Market]) -> None:
         self._service, self._view, self._place = service, view, -1
         with ui.element("tr").classes("job") as self._row:
-            with text("th", "").props("scope=row"), ui.element("div"):
+            with frame.text("th", "").props("scope=row"), ui.element("div"):
                 ui.link(view.title, f"/{'sweeps' if view.is_sweep else 'jobs'}/{view.id}")
-                text("div", _listed(view), "soft")
+                frame.text("div", _listed(view), "soft")
             with ui.element("td"), ui.element("div"):
-                self._badge = text("span", "", "badge")
+                self._badge = frame.text("span", "", "badge")
             with ui.element("td").classes("far"), ui.element("div"):
                 self._bar = ui.linear_progress(show_value=False, size="0.6rem")
-                self._said = text("div", "")
-                self._error = text("div", "", "wrong")
-            text("td", view.settings or "-")
-            text("td", view.period or "-", "number")
-            text("td", "-" if view.seed is None else str(view.seed), "number")
-            text("td", f"{view.asked:%Y-%m-%d %H:%M}" if view.asked else "-", "number")
+                self._said = frame.text("div", "")
+                self._error = frame.text("div", "", "wrong")
+            frame.text("td", view.settings or "-")
+            frame.text("td", view.period or "-", "number")
+            frame.text("td", "-" if view.seed is None else str(view.seed), "number")
+            frame.text("td", f"{view.asked:%Y-%m-%d %H:%M}" if view.asked else "-", "number")
             with ui.element("td"), ui.element("div").classes("deeds"):
                 self._verdict = ui.link("Verdict", "")
                 if view.first is not None:
@@ -222,7 +213,7 @@ class BatchRow:
         self._bar.set_value(view.progress)
         self._bar.props(f'aria-label="{view.title}: {view.said or state(view.status)}"')
         self._said.set_text(view.said)
-        self._error.set_text(in_labels(view.error))
+        self._error.set_text(frame.in_labels(view.error))
         changeable = self._service.read_only is None
         self._cancel.set_visibility(changeable and view.is_cancellable)
         again = not view.is_sweep and view.status in ("failed", "cancelled")
@@ -240,7 +231,7 @@ class BatchRow:
 
     def _button(self, name: str, call: Callable[[], object]) -> ui.button:
         async def clicked() -> None:
-            await attempt(call)
+            await frame.attempt(call)
 
         return ui.button(name, on_click=clicked).props("outline dense")
 
@@ -267,14 +258,14 @@ class JobCard:
         self._shown: JobView | None = None
         with ui.element("li").classes("card job"):
             with ui.element("div").classes("line"):
-                with text("h2", ""):
+                with frame.text("h2", ""):
                     self._title = ui.link("", f"/jobs/{job_id}")
-                self._badge = text("span", "", "badge")
+                self._badge = frame.text("span", "", "badge")
             self._bar = ui.linear_progress(show_value=False, size="0.6rem")
-            self._said = sentence("", "soft")
-            self._error = sentence("", "wrong")
+            self._said = frame.sentence("", "soft")
+            self._error = frame.sentence("", "wrong")
             with ui.element("details") as self._notes:
-                text("summary", "Notes")
+                frame.text("summary", "Notes")
                 self._noted = ui.element("ul")
             self._notes.set_visibility(False)
             self._results = ui.element("div")
@@ -296,7 +287,7 @@ class JobCard:
         self._bar.set_value(job.progress)
         self._bar.props(f'aria-label="{job.market}: {job.stage_of_work or state(job.status)}"')
         self._said.set_text(_progress(job))
-        self._error.set_text(in_labels(job.error or ""))
+        self._error.set_text(frame.in_labels(job.error or ""))
         changeable = self._service.read_only is None
         self._cancel.set_visibility(changeable and job.status in ("pending", "running"))
         self._restart.set_visibility(changeable and job.status in ("failed", "cancelled"))
@@ -306,32 +297,32 @@ class JobCard:
         ):
             await self._note()
         if job.status == "completed" and (before is None or before.status != "completed"):
-            results = await attempt(self._service.results, self._id)
+            results = await frame.attempt(self._service.results, self._id)
             if results is not None:
                 self._show_results(results.configurations)
 
     async def _note(self) -> None:
         """Show what the job had to say, such as which backend it took and what candles lack."""
-        notes = await ask(self._service.repository.jobs.notes, self._id)
+        notes = await frame.ask(self._service.repository.jobs.notes, self._id)
         self._notes.set_visibility(bool(notes))
         self._noted.clear()
         with self._noted:
             for note in notes:
-                text("li", in_labels(note), "soft")
+                frame.text("li", frame.in_labels(note), "soft")
 
     def _show_results(self, configurations: list[ConfigurationSummary]) -> None:
         self._results.clear()
         with self._results:
             for configuration in configurations:
                 with ui.element("p").classes("line"):
-                    stage_badge(configuration.lifecycle_stage, configuration.synthetic)
+                    frame.stage_badge(configuration.lifecycle_stage, configuration.synthetic)
                     ui.link(f"Verdict: {configuration.id}", f"/configurations/{configuration.id}")
             if not configurations:
-                sentence("Nothing admissible was found, so nothing is stored.")
+                frame.sentence("Nothing admissible was found, so nothing is stored.")
 
     def _button(self, name: str, call: Callable[[str], Any]) -> ui.button:
         async def clicked() -> None:
-            job = await attempt(call, self._id)
+            job = await frame.attempt(call, self._id)
             if job is not None and self._shown is not None:
                 await self.show(job)
 

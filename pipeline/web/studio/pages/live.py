@@ -15,20 +15,7 @@ from pipeline.web.service.answers import RefusedRow
 from pipeline.web.service.following import LiveState
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service, objection
-from pipeline.web.studio.frame import (
-    Chart,
-    Refresh,
-    Theme,
-    ask,
-    attempt,
-    frame,
-    region,
-    sentence,
-    stage_look,
-    text,
-    text_table,
-    warning,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.activation import ON_PAPER, Switch
 
 #: Seconds between two looks at the database, and configurations that can be chosen.
@@ -37,50 +24,50 @@ EVERY, CHOICES = 1.0, 200
 
 async def live_page(service: Service) -> None:
     """Show what is switched on, kept up to date."""
-    with frame("Live", "/live", notice=service.read_only) as theme:
+    with frame.page("Live", "/live", notice=service.read_only) as theme:
         page = Live(service, theme)
         await page.refresh()
         ui.timer(EVERY, page.refresh, immediate=False)
 
 
-class Live(Refresh):
+class Live(frame.Refresh):
     """The page: a card for each configuration, what went wrong, and what can be switched on."""
 
-    def __init__(self, service: Service, theme: Theme) -> None:
+    def __init__(self, service: Service, theme: frame.Theme) -> None:
         super().__init__()
         self._service, self._theme = service, theme
         self._followed: LiveState | None = None
         self._cards: dict[str, LiveCard] = {}
         self._refused: list[RefusedRow] | None = None
         self._alarms: list[LiveEvent] | None = None
-        self._trouble = warning("")
-        self._empty = sentence(
+        self._trouble = frame.warning("")
+        self._empty = frame.sentence(
             "Nothing is switched on. Choose a configuration below, say why, and start"
             " scripts/paper: it follows what is switched on."
         )
         self._list = ui.element("ul").classes("jobs")
         self._off = ui.element("div")
         with ui.element("section"):
-            text("h2", "Alarms")
-            self._quiet = sentence("None.", "soft")
-            self._table = region("Alarms").classes("alarms")
+            frame.text("h2", "Alarms")
+            self._quiet = frame.sentence("None.", "soft")
+            self._table = frame.region("Alarms").classes("alarms")
         self._choice: ui.select | None = None
         if service.read_only is None:
             with ui.element("section"):
-                text("h2", "Switch another on")
-                self._none = sentence("Nothing else is stored: scripts/train makes one.")
+                frame.text("h2", "Switch another on")
+                self._none = frame.sentence("Nothing else is stored: scripts/train makes one.")
                 with ui.element("div") as self._on:
                     self._choice = ui.select({}, label="configuration", with_input=True)
                     self._choice.props("outlined").classes("wide-field")
                     self._choice.on_value_change(self._choose)
                     # The field cuts what is longer than a phone is wide.
-                    whole = sentence("", "soft").classes("whole")
+                    whole = frame.sentence("", "soft").classes("whole")
                     whole.bind_text_from(self._choice, "value", lambda chosen: chosen or "")
                     self._switch = Switch(service, self._chosen, self.refresh, active=False)
 
     async def _look(self) -> None:
         before = self._followed
-        self._followed = found = await ask(self._service.following.look, before)
+        self._followed = found = await frame.ask(self._service.following.look, before)
         board, now = found.board, datetime.now(UTC)
         self._empty.set_visibility(not board.signals and not board.refused)
         following = bool(board.signals or board.refused)
@@ -106,7 +93,7 @@ class Live(Refresh):
         self._off.clear()
         with self._off:
             for one in refused:
-                warning(f"{one.id} is switched on and is not served: {one.reason}.")
+                frame.warning(f"{one.id} is switched on and is not served: {one.reason}.")
                 ui.link(f"Look at {one.id}", f"/configurations/{one.id}")
 
     def _show_alarms(self, alarms: list[LiveEvent]) -> None:
@@ -118,14 +105,14 @@ class Live(Refresh):
         if alarms:
             with self._table:
                 rows = ((f"{one.at:%Y-%m-%d %H:%M:%S}", one.kind, one.text) for one in alarms)
-                text_table("Newest first", ("time (UTC)", "kind", "what"), rows)
+                frame.text_table("Newest first", ("time (UTC)", "kind", "what"), rows)
 
     async def _offer(self) -> None:
         """Offer what is switched off, the highest stage first."""
         if self._choice is None:
             return
         query = ConfigurationQuery(active=False, limit=CHOICES)
-        page = await ask(self._service.configurations, query)
+        page = await frame.ask(self._service.configurations, query)
         rows = sorted(page.configurations, key=lambda row: -STAGES.index(row.lifecycle_stage))
         chosen = self._choice.value
         options = {
@@ -139,7 +126,7 @@ class Live(Refresh):
     async def _choose(self) -> None:
         """Ask for force for what is not to be traded."""
         chosen = None if self._choice is None else self._choice.value
-        found = chosen and await attempt(self._service.configuration, chosen)
+        found = chosen and await frame.attempt(self._service.configuration, chosen)
         self._switch.need("" if not found else objection(found))
 
     def _chosen(self) -> str | None:
@@ -163,29 +150,33 @@ class LiveCard:
     """One configuration, brought up to date in place."""
 
     def __init__(
-        self, service: Service, theme: Theme, identity: str, switched: Callable[[], Awaitable[None]]
+        self,
+        service: Service,
+        theme: frame.Theme,
+        identity: str,
+        switched: Callable[[], Awaitable[None]],
     ) -> None:
         self._service, self._theme, self._id = service, theme, identity
         self._signal: Signal | None = None
         self._account: PaperAccount | None = None
         self._stage: Stage | None = None
-        self._plot: Chart | None = None
+        self._plot: frame.Chart | None = None
         self._days: datetime | None = None
         with ui.element("li").classes("card job") as self._card:
             with ui.element("div").classes("line"):
-                with text("h2", ""):
+                with frame.text("h2", ""):
                     self._link = ui.link("", f"/configurations/{identity}")
-                self._badge = text("span", "", "badge")
+                self._badge = frame.text("span", "", "badge")
             with ui.element("p").classes("line"):
-                self._action = text("b", "")
-                self._size = text("span", "")
-            self._said = sentence("")
-            self._candle = sentence("", "soft")
-            self._paper = sentence("")
-            self._difference = sentence("", "wrong")
+                self._action = frame.text("b", "")
+                self._size = frame.text("span", "")
+            self._said = frame.sentence("")
+            self._candle = frame.sentence("", "soft")
+            self._paper = frame.sentence("")
+            self._difference = frame.sentence("", "wrong")
             self._figure = ui.element("figure")
             with ui.element("details"):
-                text("summary", "Switch it off")
+                frame.text("summary", "Switch it off")
                 Switch(service, lambda: identity, switched, active=True)
 
     def delete(self) -> None:
@@ -218,7 +209,7 @@ class LiveCard:
     def _show_signal(self, signal: Signal) -> None:
         self._link.set_text(f"{wording.market_name(signal.market)} · {signal.strategy}")
         self._badge.set_text(wording.marked(signal.stage, signal.synthetic))
-        self._badge.classes(replace=stage_look(signal.stage, signal.synthetic))
+        self._badge.classes(replace=frame.stage_look(signal.stage, signal.synthetic))
         self._action.set_text(_ACTIONS[signal.action])
         self._size.set_text(
             f"size {wording.whole_percent(signal.size)} of a full position"
@@ -237,7 +228,7 @@ class LiveCard:
         if through is None or (self._days is not None and self._days.date() == through.date()):
             return
         self._days = through
-        drawn = await ask(self._service.following.equity, self._id)
+        drawn = await frame.ask(self._service.following.equity, self._id)
         if drawn is None or self._card.is_deleted:
             return
         figure, caption = drawn
@@ -248,7 +239,7 @@ class LiveCard:
                 place = ui.element("div").classes("figure small").props("role=img")
                 with place.props('aria-label="Paper equity"'):
                     self._plot = self._theme.draw(figure).classes("filling")
-                self._caption = text("figcaption", "")
+                self._caption = frame.text("figcaption", "")
         self._caption.set_text(f"{caption}.")
 
 

@@ -29,79 +29,65 @@ from pipeline.report.search_figures import (
 from pipeline.validation.wording import marked, market_name, setting
 from pipeline.web.service.service import Service
 from pipeline.web.service.stored_tables import SearchView
-from pipeline.web.studio.frame import (
-    Theme,
-    ask,
-    begin,
-    frame,
-    identity,
-    markup,
-    part,
-    refusal,
-    region,
-    script,
-    sentence,
-    synthetic,
-    text,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.reader import connected
 
 
 async def search_page(service: Service, configuration_id: str) -> None:
     """Show what a search found besides the stored configuration."""
-    with frame("Search", "/configurations", headed=False) as theme:
+    with frame.page("Search", "/configurations", headed=False) as theme:
         try:
-            configuration = await ask(
-                service.configuration, identity("configuration", configuration_id)
+            configuration = await frame.ask(
+                service.configuration, frame.identity("configuration", configuration_id)
             )
         except UserError as error:
-            refusal(error, "All configurations", "/configurations", what="configuration")
+            frame.refusal(error, "All configurations", "/configurations", what="configuration")
             return
         name = marked(f"Search of {configuration.id}", configuration.synthetic)
         ui.page_title(f"{name} · Strategy Studio")
         market = market_name(configuration)
-        text("h1", f"{market} · the search")
-        sentence(configuration.id, "soft")
+        frame.text("h1", f"{market} · the search")
+        frame.sentence(configuration.id, "soft")
         if configuration.synthetic:
-            synthetic()
+            frame.synthetic()
         ui.link("Back to the configuration", f"/configurations/{configuration.id}")
         try:
-            search = await ask(service.searches.of, configuration.id)
-            await ask(lambda: search.best.rank)  # read in a thread
+            search = await frame.ask(service.searches.of, configuration.id)
+            await frame.ask(lambda: search.best.rank)  # read in a thread
         except UserError as error:
-            sentence(str(error))
+            frame.sentence(str(error))
             return
-        replaying = begin(service.searches.replayed, search)
-        ui.add_body_html(script("sort.js"))
+        replaying = frame.begin(service.searches.replayed, search)
+        ui.add_body_html(frame.script("sort.js"))
         days, table = _best(search)
         figures = ui.element("div")
         await connected()  # to simulate takes a moment: the table is there meanwhile
         await theme.name()
         with ui.element("section"):
-            text("h2", "What matters")
+            frame.text("h2", "What matters")
             landscape = Landscape(theme, configuration.parameters, search.scores, search.objective)
             await landscape.show()
         with ui.element("section"):
-            text("h2", "Over the windows")
-            for said in await ask(lambda: search.evidence):
-                sentence(said)
-            with region("Parameters over the windows"):
-                part("sections.jinja", "spread")
-                theme.place("spread", await ask(lambda: search.over_windows))
+            frame.text("h2", "Over the windows")
+            for said in await frame.ask(lambda: search.evidence):
+                frame.sentence(said)
+            with frame.region("Parameters over the windows"):
+                frame.part("sections.jinja", "spread")
+                theme.place("spread", await frame.ask(lambda: search.over_windows))
         again = await replaying
         if table.is_deleted:  # the reader has left the page
             return
         with days.clear() or days:
             for said in days_sentences(again):
-                text("li", said)
+                frame.text("li", said)
         replay = None if isinstance(again, str) else again
         with figures:
             if replay is not None:
                 table.content = best_markup(search.best, replay)
-                part("search.jinja", "equity")
+                frame.part("search.jinja", "equity")
                 theme.place("best-equity", equity_of_best(search.best, replay))
             if len(search.best.rows):
-                part("search.jinja", "lines")
+                frame.part("search.jinja", "lines")
                 drawn = parallel_coordinates(search.best, replay, search.scores.axes)
                 theme.place("best-lines", drawn)
 
@@ -109,10 +95,12 @@ async def search_page(service: Service, configuration_id: str) -> None:
 def _best(search: SearchView) -> tuple[ui.element, ui.html]:
     """Show the best combinations; return where the days are told, and the table."""
     with ui.element("section"):
-        text("h2", "The best combinations")
+        frame.text("h2", "The best combinations")
         with ui.element("ul") as days:
-            text("li", "They are simulated again on the days of the search and on the others …")
-        table = markup(best_markup(search.best))
+            frame.text(
+                "li", "They are simulated again on the days of the search and on the others …"
+            )
+        table = frame.markup(best_markup(search.best))
         address = f"/api/configurations/{search.configuration.id}/best?format="
         with ui.element("p"):
             for kind, name in (("csv", "CSV"), ("parquet", "Parquet")):
@@ -131,7 +119,7 @@ class Landscape:
     """
 
     def __init__(
-        self, theme: Theme, stored: dict[str, Any], scores: Scores, objective: str | None
+        self, theme: frame.Theme, stored: dict[str, Any], scores: Scores, objective: str | None
     ) -> None:
         self._theme, self._scores, self._objective = theme, scores, objective
         self._stored = stored
@@ -145,7 +133,9 @@ class Landscape:
     async def show(self) -> None:
         """Add the controls and the figures."""
         if len(self._names) < 2:
-            sentence("Fewer than two parameters had more than one value: there is nothing to draw.")
+            frame.sentence(
+                "Fewer than two parameters had more than one value: there is nothing to draw."
+            )
             return
         self._x, self._y = self._names[:2]
         metrics = {name: measure(name, self._objective) for name in metrics_of(self._scores)}
@@ -169,13 +159,13 @@ class Landscape:
             f" marked on the heatmap. Empty: {'' if self._is_whole else 'not drawn, or '}nothing"
             " admissible."
         )
-        self._plot = self._theme.drawing(await ask(self._figure), caption, "figure tall")
+        self._plot = self._theme.drawing(await frame.ask(self._figure), caption, "figure tall")
 
     async def _add_importance(self) -> None:
         self._told = ui.element("div")
-        found = await ask(self._importance)
+        found = await frame.ask(self._importance)
         if found is None:
-            sentence(
+            frame.sentence(
                 "The importance of the parameters needs every combination, or a draw of 20 at least"
                 " that are admissible and differ."
             )
@@ -193,7 +183,7 @@ class Landscape:
         self._told.clear()
         with self._told:
             for said in found.told:
-                sentence(said, "soft")
+                frame.sentence(said, "soft")
 
     def _figure(self) -> dict[str, Any]:
         mode: Mode = "slice" if self._mode == "slice" else "best"
@@ -219,7 +209,7 @@ class Landscape:
 
     async def _choose_metric(self, metric: str) -> None:
         self._metric = metric
-        found = await ask(self._importance)
+        found = await frame.ask(self._importance)
         if found is not None and self._bars is not None:
             self._theme.redraw(self._bars, importance_bars(found))
             self._tell(found)
@@ -250,7 +240,7 @@ class Landscape:
         await self._draw()
 
     async def _draw(self) -> None:
-        self._plot = self._theme.redraw(self._plot, await ask(self._figure))
+        self._plot = self._theme.redraw(self._plot, await frame.ask(self._figure))
 
     def _show_held(self) -> None:
         """Show the held parameters in a slice, and no others."""

@@ -18,23 +18,7 @@ from pipeline.validation.stages import Q_LIMIT, STAGES
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import (
-    Theme,
-    ask,
-    attempt,
-    beats_luck,
-    frame,
-    identity,
-    in_labels,
-    part,
-    refusal,
-    region,
-    sentence,
-    stage_badge,
-    synthetic,
-    text,
-    warning,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.again import link_again
 from pipeline.web.studio.widgets.table import Sorting, table
 
@@ -67,17 +51,19 @@ _NAMED = 4
 
 async def sweeps_page(service: Service) -> None:
     """List the newest sweeps."""
-    page = await ask(service.sweeps)
-    with frame("Sweeps", "/sweeps", notice=service.read_only):
+    page = await frame.ask(service.sweeps)
+    with frame.page("Sweeps", "/sweeps", notice=service.read_only):
         if not page.sweeps and not page.refused:
-            sentence("No sweep yet: start several markets on the page Train, or run scripts/sweep.")
+            frame.sentence(
+                "No sweep yet: start several markets on the page Train, or run scripts/sweep."
+            )
         for one in page.refused:
-            warning(one.reason)
+            frame.warning(one.reason)
         if page.sweeps:
-            progress = {one.id: await ask(service.progress, one) for one in page.sweeps}
+            progress = {one.id: await frame.ask(service.progress, one) for one in page.sweeps}
             ids = [one.id for one in page.sweeps]
-            ends = await ask(service.repository.sweeps.outcomes, ids)
-            with region("Sweeps"):
+            ends = await frame.ask(service.repository.sweeps.outcomes, ids)
+            with frame.region("Sweeps"):
                 rows = [(one, progress[one.id], ends.get(one.id, [])) for one in page.sweeps]
                 table("Newest first", _LISTED, rows, lambda row: _listed(*row))
 
@@ -85,41 +71,41 @@ async def sweeps_page(service: Service) -> None:
 def _listed(
     sweep: SweepView, progress: SweepProgress, ends: Sequence[tuple[str, str, str | None]]
 ) -> None:
-    with text("th", "").props("scope=row"):
+    with frame.text("th", "").props("scope=row"):
         ui.link(f"{sweep.created_at:%Y-%m-%d %H:%M}", f"/sweeps/{sweep.id}")
-    with text("td", "").classes("words"), ui.element("div"):
-        text("div", outcome(ends))
+    with frame.text("td", "").classes("words"), ui.element("div"):
+        frame.text("div", outcome(ends))
         names = [market for market, _, _ in ends]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        text("div", ", ".join(names[:_NAMED]) + more, "soft")
-    text("td", sweep.strategy)
-    text("td", sweep.optimizer)
-    text("td", wording.state(progress.state(sweep.status)))
-    text("td", in_words(progress, sweep.status))
+        frame.text("div", ", ".join(names[:_NAMED]) + more, "soft")
+    frame.text("td", sweep.strategy)
+    frame.text("td", sweep.optimizer)
+    frame.text("td", wording.state(progress.state(sweep.status)))
+    frame.text("td", in_words(progress, sweep.status))
     ps = [wording.defined(pool.p_value, wording.small) for pool in sweep.pooled or ()]
-    text("td", ", ".join(ps) or "-", "number")
+    frame.text("td", ", ".join(ps) or "-", "number")
 
 
 async def sweep_page(service: Service, sweep_id: str) -> None:
     """Show one sweep's markets, kept up to date while it runs."""
-    with frame("Sweep", "/sweeps", notice=service.read_only) as theme:
+    with frame.page("Sweep", "/sweeps", notice=service.read_only) as theme:
         try:
-            sweep, markets = await ask(service.swept, identity("sweep", sweep_id))
+            sweep, markets = await frame.ask(service.swept, frame.identity("sweep", sweep_id))
         except UserError as error:
-            refusal(error, "All sweeps", "/sweeps")
+            frame.refusal(error, "All sweeps", "/sweeps")
             return
-        first = await ask(service.repository.jobs.read, markets[0].job_id)
+        first = await frame.ask(service.repository.jobs.read, markets[0].job_id)
         asked = [(one.exchange, one.pair, one.timeframe) for one in markets]
-        of_conf = (await ask(composing.choices)).markets
+        of_conf = (await frame.ask(composing.choices)).markets
         again = partial(link_again, first, asked, [one.strategy for one in markets], of_conf)
         page = SweepPage(service, theme, sweep.id, again)
         page.show(sweep, markets)
-        page.tell(sweep, await ask(service.progress, sweep))
+        page.tell(sweep, await frame.ask(service.progress, sweep))
         page.draw()
 
         async def refresh() -> None:
-            sweep, markets = await ask(service.swept, sweep_id)
-            page.tell(sweep, await ask(service.progress, sweep))
+            sweep, markets = await frame.ask(service.swept, sweep_id)
+            page.tell(sweep, await frame.ask(service.progress, sweep))
             page.show(sweep, markets)
             if sweep.status != "running":
                 timer.cancel()
@@ -131,27 +117,27 @@ class SweepPage:
     """What a sweep came to, its markets by pair and timeframe, its figures, and all columns."""
 
     def __init__(
-        self, service: Service, theme: Theme, sweep_id: str, again: Callable[[], None]
+        self, service: Service, theme: frame.Theme, sweep_id: str, again: Callable[[], None]
     ) -> None:
         self._service, self._theme, self._id = service, theme, sweep_id
         self._by, self._descending = "", True
-        self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
+        self._mark = frame.synthetic("SYNTHETIC candles: those figures say nothing about a market.")
         self._verdicts = ui.element("div")
-        self._said = sentence("").props("role=status")
+        self._said = frame.sentence("").props("role=status")
         self._bar = ui.linear_progress(show_value=False, size="0.6rem")
         with ui.element("div").classes("line"):
             self._cancel = ui.button("Cancel what is left", on_click=self._end).props("outline")
             again()
-        text("h2", "Markets by timeframe")
+        frame.text("h2", "Markets by timeframe")
         self._matrix = ui.element("div").classes("matrix")
-        text("h2", "All figures")
+        frame.text("h2", "All figures")
         saved = "Save this table:"
         with ui.element("div").classes("line"):
-            text("span", saved, "soft")
+            frame.text("span", saved, "soft")
             for form in ("csv", "json", "parquet"):
                 address = f"/api/sweeps/{sweep_id}/markets?format={form}"
                 ui.link(form.upper(), address).props(f"download=sweep_{sweep_id}-markets.{form}")
-        self._table = region("Markets").classes("widest")
+        self._table = frame.region("Markets").classes("widest")
         self._figures = ui.element("div")
         self._pooled = ui.element("div")
         self._drawn = False
@@ -166,22 +152,22 @@ class SweepPage:
         self._verdicts.clear()
         with self._verdicts:
             for line in verdicts(markets):
-                sentence(f"{line}.", "verdict")
+                frame.sentence(f"{line}.", "verdict")
             for line in luck(sweep, markets):
-                sentence(line)
+                frame.sentence(line)
         self._matrix.clear()
-        with self._matrix, region("Markets by timeframe"):
-            part("matrix.jinja", "matrix", matrix(markets), in_figures)
+        with self._matrix, frame.region("Markets by timeframe"):
+            frame.part("matrix.jinja", "matrix", matrix(markets), in_figures)
         self._lay_out()
         if self._drawn:
             self.draw()
         self._pooled.clear()
         with self._pooled:
             if sweep.pooled:
-                text("h2", "All markets together")
+                frame.text("h2", "All markets together")
             for pool in sweep.pooled or ():
                 for line in pooled_sentences(pool):
-                    sentence(line)
+                    frame.sentence(line)
 
     def draw(self) -> None:
         """Draw the figures of what is shown, from now on with every change of it."""
@@ -190,8 +176,8 @@ class SweepPage:
         self._figures.clear()
         if any(market.configuration is not None for market in markets):
             with self._figures:
-                text("h2", "Against each other and against luck")
-                part("swept.jinja", "figures", Q_LIMIT)
+                frame.text("h2", "Against each other and against luck")
+                frame.part("swept.jinja", "figures", Q_LIMIT)
                 self._theme.place("sharpe", sharpe_ratios(markets))
                 self._theme.place("discoveries", discoveries(markets))
 
@@ -223,7 +209,7 @@ class SweepPage:
         self._cancel.set_visibility(self._service.may_cancel(sweep, progress))
 
     async def _end(self) -> None:
-        await attempt(self._service.cancel_sweep, self._id)
+        await frame.attempt(self._service.cancel_sweep, self._id)
 
 
 def in_words(progress: SweepProgress, status: str) -> str:
@@ -260,23 +246,23 @@ def _row(market: SweptMarket) -> None:
     stored = market.configuration
     with ui.element("th").props("scope=row"), ui.element("div"):
         if stored is None:
-            text("span", market.name)
+            frame.text("span", market.name)
         else:
             ui.link(market.name, f"/configurations/{stored.id}")
-            text("div", stored.id, "soft identity")
+            frame.text("div", stored.id, "soft identity")
     with ui.element("td"):
         if stored is None:
-            text("span", market.outcome)
+            frame.text("span", market.outcome)
         else:
-            stage_badge(stored.lifecycle_stage, stored.synthetic)
-    beats_luck(stored.luck.answer, stored.luck.reason) if stored else text("td", "-")
+            frame.stage_badge(stored.lifecycle_stage, stored.synthetic)
+    frame.beats_luck(stored.luck.answer, stored.luck.reason) if stored else frame.text("td", "-")
     for name, write in _WRITTEN:
         value = market.figure(name)
-        text("td", "-" if value is None else write(value), "number")
+        frame.text("td", "-" if value is None else write(value), "number")
     for value in (market.p_value, market.surrogate_p, market.fdr_q_value):
-        text("td", wording.defined(value, wording.small), "number")
-    text("td", wording.defined(market.seconds, ",.1f"), "number")
-    text("td", in_labels(market.error or "-"), "failure" if market.error else "")
+        frame.text("td", wording.defined(value, wording.small), "number")
+    frame.text("td", wording.defined(market.seconds, ",.1f"), "number")
+    frame.text("td", frame.in_labels(market.error or "-"), "failure" if market.error else "")
     with ui.element("td").classes("number"):
         ui.link(market.job_id[:8], f"/jobs/{market.job_id}")
 

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.web.service import composing, requests
 from pipeline.web.service.answers import Choices, StrategyChoice
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, follow_trouble, frame, in_labels, part, sentence, text
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError, mark
 
@@ -29,18 +29,18 @@ _ELSEWHERE = frozenset(requests.TrainingRequest.model_fields) - frozenset(_REST)
 
 async def training_page(service: Service, request: Request) -> None:
     """Show the form as an address says; what that does not say, or says wrong, is as always."""
-    choices = await ask(composing.choices)
+    choices = await frame.ask(composing.choices)
     words = dict(request.query_params)
     if words.get("strategy") not in choices.strategies:
         words["strategy"] = choices.strategies[0]
     try:
-        strategy = await ask(composing.strategy_choice, words["strategy"])
+        strategy = await frame.ask(composing.strategy_choice, words["strategy"])
     except UserError:  # its file is broken since
-        strategy = await ask(composing.strategy_choice, choices.strategies[0])
-    with frame("Train", "/", notice=service.read_only):
-        follow_trouble(service.queue.trouble)
+        strategy = await frame.ask(composing.strategy_choice, choices.strategies[0])
+    with frame.page("Train", "/", notice=service.read_only):
+        frame.follow_trouble(service.queue.trouble)
         strategies = [one for one in words.get("strategies", "").split(",") if one.isidentifier()]
-        part("train.jinja", "left_out", words.get("lacks"), strategies)
+        frame.part("train.jinja", "left_out", words.get("lacks"), strategies)
         with ui.element("div").classes("beside"):
             TrainingForm(service, choices, strategy).take(words)
 
@@ -61,7 +61,7 @@ class TrainingForm:
                     value=default.word,
                     on_change=self._choose_strategy,
                 ).props("outlined")
-                self._broken = sentence("", "wrong").props("role=alert")
+                self._broken = frame.sentence("", "wrong").props("role=alert")
                 with ui.expansion("Its parameters").classes("more") as self._parameters:
                     self._grids: Grids | None = Grids(default.parameters, self.changed)
             with _part("Markets"):
@@ -92,15 +92,17 @@ class TrainingForm:
                 newest = (
                     "The newest days or years (of invented candles the first), or from and up to."
                 )
-                sentence(f"{newest} Empty: a year.", "soft")
+                frame.sentence(f"{newest} Empty: a year.", "soft")
                 with ui.element("div").classes("fields"):
                     self._history = Fields(requests.History, self.changed)
                 with ui.expansion("Limits of the candles").classes("more"):
-                    sentence("Beyond them candles are refused. Empty: the exchange's.", "soft")
+                    frame.sentence(
+                        "Beyond them candles are refused. Empty: the exchange's.", "soft"
+                    )
                     with ui.element("div").classes("fields"):
                         self._quality = Fields(requests.Quality, self.changed)
             with _part("Costs and risk"):
-                sentence("The exchange's fees, both sides, no leverage.", "soft")
+                frame.sentence("The exchange's fees, both sides, no leverage.", "soft")
                 with ui.expansion("Others").classes("more"), ui.element("div").classes("fields"):
                     self._costs = Fields(requests.TradeCosts, self.changed)
                     self._risk = Fields(requests.Risk, self.changed)
@@ -109,10 +111,10 @@ class TrainingForm:
                     self._rest = Fields(requests.TrainingRequest, self.changed, without=_ELSEWHERE)
                 keys = TrainConfig.model_fields
                 meaning = (keys[name].description or "" for name in ("space", "selection"))
-                sentence("; ".join(meaning) + ".", "soft")
+                frame.sentence("; ".join(meaning) + ".", "soft")
         with ui.element("aside").props('aria-label="Estimate"'):
             with ui.element("div").classes("start"):
-                brief = sentence("").props("role=status")
+                brief = frame.sentence("").props("role=status")
                 self._start = ui.button("Start training", color=None, on_click=self.start)
                 self._start.classes("primary")
             self._estimate = Estimate(brief)
@@ -191,7 +193,7 @@ class TrainingForm:
         word = self._strategy.value
         reason, choice = "", None
         try:
-            choice = await ask(composing.strategy_choice, word)
+            choice = await frame.ask(composing.strategy_choice, word)
         except UserError as error:
             reason = str(error)
         if word != self._strategy.value:
@@ -236,7 +238,7 @@ class TrainingForm:
 
     async def _answer(self) -> tuple[Any, list[str]]:
         try:
-            return await ask(self._service.estimate, self.request()), []
+            return await frame.ask(self._service.estimate, self.request()), []
         except (UserError, ValueError) as error:
             return None, self._refusal(error)
 
@@ -251,7 +253,7 @@ class TrainingForm:
         """Queue a job, or a sweep of several markets, and go where it is seen."""
         self._start.disable()  # a second click would train everything twice
         try:
-            started = await ask(self._service.start_training, self.request())
+            started = await frame.ask(self._service.start_training, self.request())
         except (UserError, ValueError) as error:
             self._estimate.refuse(self._refusal(error))
             return
@@ -274,7 +276,7 @@ class Choice:
             value=next(iter(models)),
             on_change=self._choose,
         ).props(f'inline aria-label="{name}"')
-        self._said = sentence("", "soft")
+        self._said = frame.sentence("", "soft")
         self._panels: dict[str, ui.element] = {}
         self._fields: dict[str, Fields] = {}
         for key, model in models.items():
@@ -310,7 +312,7 @@ class Choice:
         await self._changed()
 
     def _tell(self) -> None:
-        self._said.set_text(in_labels(self._sentences[self._chosen.value]))
+        self._said.set_text(frame.in_labels(self._sentences[self._chosen.value]))
         for key, panel in self._panels.items():
             panel.set_visibility(key == self._chosen.value)
 
@@ -319,5 +321,5 @@ def _part(title: str) -> ui.element:
     """Open a part of the form under a heading."""
     section = ui.element("section").classes("card")
     with section:
-        text("h2", title)
+        frame.text("h2", title)
     return section

@@ -18,24 +18,14 @@ from pipeline.validation.wording import duration, plural
 from pipeline.web.service.candle_models import Difference, FetchRequest, FetchView, ImportAnswer
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.requests import History
-from pipeline.web.studio.frame import (
-    Refresh,
-    ask,
-    attempt,
-    in_labels,
-    region,
-    script,
-    sentence,
-    text,
-    text_table,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.form import Fields, MistakeError, mark
 
 #: Seconds between two looks, and fetches that are shown.
 EVERY, SHOWN = 1.0, 20
 
 
-class FetchForm(Refresh):
+class FetchForm(frame.Refresh):
     """Which markets to fetch, for which days; and the fetches of this server, whoever began them.
 
     ``markets`` are names by what pages call them. ``address`` has ``fetch``, names of markets, and
@@ -47,7 +37,7 @@ class FetchForm(Refresh):
         candles: CandleService,
         markets: Mapping[str, str],
         address: Mapping[str, str],
-        changed: Refresh,
+        changed: frame.Refresh,
         read_only: str | None,
     ) -> None:
         super().__init__()
@@ -58,13 +48,13 @@ class FetchForm(Refresh):
         if read_only is None:
             chosen = [name for name in address.get("fetch", "").split(",") if name]
             self._markets = market_select(markets, chosen, several=True)
-            sentence("The newest days or years, or from and up to. Empty: a year.", "soft")
+            frame.sentence("The newest days or years, or from and up to. Empty: a year.", "soft")
             with ui.element("div").classes("fields"):
                 self._history = Fields(History, lambda: None)
             self._history.take(address)
-            self._wrong = sentence("", "wrong").props("role=alert")
+            self._wrong = frame.sentence("", "wrong").props("role=alert")
             ui.button("Fetch", on_click=self._start, color=None).classes("primary")
-        self._none = sentence("Nothing was fetched since this server started.", "soft")
+        self._none = frame.sentence("Nothing was fetched since this server started.", "soft")
         self._list = ui.element("ul").classes("jobs").props('aria-label="Fetches"')
 
     async def _start(self) -> None:
@@ -75,17 +65,17 @@ class FetchForm(Refresh):
             return
         try:
             request = FetchRequest(markets=names, history=self._history.request())
-            await ask(self._candles.fetches.start, request)
+            await frame.ask(self._candles.fetches.start, request)
         except MistakeError as error:
             self._wrong.set_text(" ".join(error.sentences))
         except UserError as error:
-            self._wrong.set_text(in_labels(str(error)))
+            self._wrong.set_text(frame.in_labels(str(error)))
         except ValueError as error:  # a word that is no market's
             self._wrong.set_text(" ".join(mark(error, {}, {})))  # type: ignore[arg-type]
         await self.refresh()
 
     async def _look(self) -> None:
-        page = await ask(self._candles.fetches.page, SHOWN)
+        page = await frame.ask(self._candles.fetches.page, SHOWN)
         self._none.set_visibility(not page.fetches)
         for gone in self._cards.keys() - {one.id for one in page.fetches}:
             self._cards.pop(gone).delete()
@@ -108,18 +98,18 @@ class FetchCard:
         self._view: FetchView | None = None
         with ui.element("li").classes("card job") as self._card:
             with ui.element("div").classes("line"):
-                with text("h3", ""):
+                with frame.text("h3", ""):
                     ui.link(one.candles_id, f"/candles/{one.candles_id}")
                 last = one.until - timedelta(milliseconds=1)
-                text("span", f"{one.since:%Y-%m-%d} to {last:%Y-%m-%d}", "soft")
-                self._badge = text("span", "", "badge")
+                frame.text("span", f"{one.since:%Y-%m-%d} to {last:%Y-%m-%d}", "soft")
+                self._badge = frame.text("span", "", "badge")
                 self._cancel = ui.button("Cancel", on_click=self._end).props(
                     f'outline aria-label="Cancel the fetch of {one.candles_id}"'
                 )
             self._bar = ui.linear_progress(show_value=False, size="0.6rem")
-            self._said = sentence("", "soft")
-            self._error = sentence("", "wrong")
-            self._notes = sentence("", "soft")
+            self._said = frame.sentence("", "soft")
+            self._error = frame.sentence("", "wrong")
+            self._notes = frame.sentence("", "soft")
         self._may_cancel = read_only is None
 
     def delete(self) -> None:
@@ -141,11 +131,11 @@ class FetchCard:
         said = _far(one)
         self._bar.props(f'aria-label="{one.candles_id}: {said or "begins"}"')
         self._said.set_text(said)
-        self._error.set_text(in_labels(one.error or ""))
+        self._error.set_text(frame.in_labels(one.error or ""))
         self._notes.set_text(" ".join(one.notes[-1 if one.status == "running" else -3 :]))
 
     async def _end(self) -> None:
-        await attempt(self._candles.fetches.cancel, self._id)
+        await frame.attempt(self._candles.fetches.cancel, self._id)
 
 
 def market_select(markets: Mapping[str, str], names: Sequence[str], *, several: bool) -> ui.select:
@@ -178,7 +168,7 @@ def _far(one: FetchView) -> str:
     if one.seconds_left is not None:
         parts.append(f"about {duration(one.seconds_left)} left")
     if one.quality is not None:
-        parts.append(f"quality {in_labels(one.quality)}")
+        parts.append(f"quality {frame.in_labels(one.quality)}")
     if one.ended_at is not None:
         parts.append(f"ended {one.ended_at:%Y-%m-%d %H:%M} UTC")
     return ", ".join(parts)
@@ -194,11 +184,11 @@ class ImportForm:
     answered comes back as an event. ``changed`` is looked at again when something was written.
     """
 
-    def __init__(self, markets: Mapping[str, str], limit: int, changed: Refresh) -> None:
+    def __init__(self, markets: Mapping[str, str], limit: int, changed: frame.Refresh) -> None:
         self._changed, self._names = changed, markets
-        ui.add_body_html(script("upload.js"))
+        ui.add_body_html(frame.script("upload.js"))
         ui.on("looked_at", self._looked)
-        sentence(
+        frame.sentence(
             f"CSV, JSON, Parquet, feather or a zip of those, at most {limit / 1e6:,.0f} MB; larger"
             " ones: scripts/fetch market=MARKET import=FILE. Drop the file on the field, or choose"
             " it. Nothing is written before you say so.",
@@ -206,7 +196,7 @@ class ImportForm:
         )
         self._market = market_select(markets, (), several=False)
         with ui.element("div").classes("line"):
-            label = text("label", "File of candles ", "soft").props("for=candle-file")
+            label = frame.text("label", "File of candles ", "soft").props("for=candle-file")
             with label:
                 ui.element("input").props("type=file id=candle-file").classes("drop")
         with ui.expansion("Dates and numbers").classes("more"), ui.element("div").classes("fields"):
@@ -218,7 +208,7 @@ class ImportForm:
             ).props("outlined")
         self._look = ui.button("Look at the file", on_click=lambda: self._send(), color=None)
         self._look.classes("primary")
-        self._said = sentence("").props("role=status")
+        self._said = frame.sentence("").props("role=status")
         self._answer = ui.element("div")
 
     def _send(self, **more: str) -> None:
@@ -239,7 +229,7 @@ class ImportForm:
         self._look.enable()
         status, body = event.args["status"], event.args["body"]
         if status != 200:
-            self._said.set_text(in_labels(str(body)))
+            self._said.set_text(frame.in_labels(str(body)))
             return
         answer = ImportAnswer.model_validate(body)
         self._said.set_text(in_words(answer))
@@ -250,10 +240,12 @@ class ImportForm:
 
     def _show(self, answer: ImportAnswer) -> None:
         for note in answer.notes:
-            sentence(note, "soft")
+            frame.sentence(note, "soft")
         if answer.examples:
-            with region("Figures that differ"):
-                text_table("The first that differ", _COLUMNS, map(_difference, answer.examples))
+            with frame.region("Figures that differ"):
+                frame.text_table(
+                    "The first that differ", _COLUMNS, map(_difference, answer.examples)
+                )
         if answer.written:
             ui.link(f"See {answer.id}", f"/candles/{answer.id}")
             return

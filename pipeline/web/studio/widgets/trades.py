@@ -19,16 +19,7 @@ from pipeline.report.page import EXCURSIONS, excursion_part
 from pipeline.report.trades import MARGIN, reason, side
 from pipeline.validation.wording import percent, plural, price
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import (
-    Theme,
-    ask,
-    begin,
-    inside,
-    markup,
-    region,
-    sentence,
-    text_table,
-)
+from pipeline.web.studio import frame
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 
 #: Rows of a page of the table.
@@ -63,7 +54,7 @@ class Trades:
         self._left = candle_chart.exit_times(self._trades, self._opens, self._step)
         self._chosen, self._page = self._from_address(), 0
         self._levels: tuple[int, list[candle_chart.Line]] = 0, []
-        with inside("#trades"), ui.element("div"):
+        with frame.inside("#trades"), ui.element("div"):
             self._lay_out(span)
 
     def _lay_out(self, span: tuple[int, int]) -> None:
@@ -75,7 +66,7 @@ class Trades:
             ui.button("All trades", on_click=lambda: self.open(None)).props("flat")
             for button, name in ((before, "Previous trade"), (after, "Next trade")):
                 button.props(f'outline aria-label="{name}"')
-        self._said = sentence("").props("role=status")
+        self._said = frame.sentence("").props("role=status")
         self._chart = CandleChart(
             "Candles with the trades out of sample",
             span,
@@ -89,13 +80,13 @@ class Trades:
             self._chart.place.classes("invented")
         self._chart.place.on("keydown.left.prevent", lambda: self.turn(-1))
         self._chart.place.on("keydown.right.prevent", lambda: self.turn(1))
-        sentence("With the chart in focus ← and → walk through the trades.", "soft screen")
-        sentence(
+        frame.sentence("With the chart in focus ← and → walk through the trades.", "soft screen")
+        frame.sentence(
             "▲ long, ▼ short, at the entry. A whole line that ends in a disc gained, a dotted one"
             " that ends in a cross lost; prices are after slippage. “end”: its days ended there.",
             "soft",
         )
-        self._region = region("Trades out of sample")
+        self._region = frame.region("Trades out of sample")
         with ui.element("div").classes("pager"):
             self._newer = ui.button("Newer", on_click=lambda: self._turn_page(-1)).props("flat")
             self._older = ui.button("Older", on_click=lambda: self._turn_page(1)).props("flat")
@@ -181,7 +172,7 @@ class Trades:
             trade, levels = self._trades[number - 1], None
             with suppress(UserError):  # the candles say so themselves
                 charts = self._service.charts
-                levels = await ask(charts.levels, self._configuration, self._windows, trade)
+                levels = await frame.ask(charts.levels, self._configuration, self._windows, trade)
             self._levels = number, candle_chart.trade_lines(trade, levels, self._opens, self._step)
         return self._levels[1]
 
@@ -198,7 +189,7 @@ class Trades:
         caption = f"Newest first: {first + 1:,} to {last:,} of {len(self._trades):,}; net returns"
         rows = map(self._row, range(last, first, -1))
         with self._region.clear() or self._region:
-            made = text_table(caption, _COLUMNS, rows, "numbers")
+            made = frame.text_table(caption, _COLUMNS, rows, "numbers")
         made.on("click", lambda event: self.open(event.args, look=True), js_handler=_OPEN)
 
     def _row(self, number: int) -> tuple[str, ...]:
@@ -218,7 +209,7 @@ class Trades:
         )
 
 
-def show_excursions(theme: Theme, excursions: asyncio.Task[Part]) -> None:
+def show_excursions(theme: frame.Theme, excursions: asyncio.Task[Part]) -> None:
     """Fill the part of the section *Performance* that needs the candles of all trades."""
 
     async def fill() -> None:
@@ -227,19 +218,19 @@ def show_excursions(theme: Theme, excursions: asyncio.Task[Part]) -> None:
             with part.clear() or part:
                 _excursions(theme, made)
 
-    with inside("#excursion-part"), ui.element("div") as part:
+    with frame.inside("#excursion-part"), ui.element("div") as part:
         if excursions.done():
             _excursions(theme, excursions.result())
             return
-        sentence("Reading the candles of every trade …", "soft").props("role=status")
+        frame.sentence("Reading the candles of every trade …", "soft").props("role=status")
     ui.timer(0.0, fill, once=True)
 
 
-def _excursions(theme: Theme, made: Part) -> None:
+def _excursions(theme: frame.Theme, made: Part) -> None:
     if isinstance(made, str):
-        sentence(made, "soft missing")
+        frame.sentence(made, "soft missing")
     else:
-        markup(made[0])
+        frame.markup(made[0])
         theme.drawing(made[1], EXCURSIONS, props="id=excursions")
 
 
@@ -250,7 +241,7 @@ async def excursions_of(service: Service, loading: asyncio.Task[ReportData]) -> 
         if report.artifacts is None or len(report.artifacts.trades) == 0:
             return "There are no trades."
         configuration, trades = report.configuration, report.artifacts.trades
-        ran = await begin(service.charts.excursions, configuration, trades)
+        ran = await frame.begin(service.charts.excursions, configuration, trades)
     except UserError as error:
         return str(error)
     return excursion_part(trades, ran, configuration.synthetic)
