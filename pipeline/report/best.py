@@ -194,7 +194,7 @@ def _shown_table(best: Best, again: Replay | None) -> ShownTable:
             rank=int(cells["rank"][i]),
             head=f"{cells['rank'][i]:,}" + (" (stored)" if cells["stored"][i] else ""),
             stored=bool(cells["stored"][i]),
-            figures=[_cell(name, float(cells[name][i])) for name, _ in columns],
+            figures=[_cell(name, _figure(cells, name, i)) for name, _ in columns],
         )
         for i in range(table.total)
     ]
@@ -212,6 +212,13 @@ def _shown_table(best: Best, again: Replay | None) -> ShownTable:
 def best_markup(best: Best, again: Replay | None = None) -> Markup:
     """Write the table as HTML, in which every text is escaped."""
     return macro("search.jinja", "best", _shown_table(best, again))
+
+
+def _figure(cells: Mapping[str, Any], name: str, row: int) -> float:
+    """Return a figure of a row; NaN for the share of wins among no trades."""
+    days, _, metric = name.partition(".")
+    none = metric == "win_rate" and not cells[f"{days}.sample_size"][row]
+    return np.nan if none else float(cells[name][row])
 
 
 def _cell(name: str, value: float) -> tuple[str, float | None]:

@@ -108,7 +108,8 @@ def newer_days(
             f" in {plural(int(new['n_days']), 'day')}",
         )
     if paper is not None and paper.through is not None:
-        days = (paper.through - paper.first_candle).days
+        # The days that the line names: `through` is the open of the last candle.
+        days = (paper.through.date() - paper.first_candle.date()).days + 1
         yield (
             f"Paper account, {paper.first_candle:%Y-%m-%d} to {paper.through:%Y-%m-%d} UTC",
             f"net {percent(paper.equity - 1.0)}, {plural(paper.trades, 'trade')} in"

@@ -191,7 +191,9 @@ def _meaning_of(earlier: Figures) -> str:
 
 
 def _cell(figures: Figures, name: str) -> str:
-    """Write a metric; empty where there is none of its kind."""
+    """Write a metric; empty where there is none of its kind. Of no trade there is no win rate."""
+    if name == "win_rate" and name in figures and figures.get("sample_size") == 0:
+        return "-"
     return wording.defined(figures[name], _FORMS[name]) if name in figures else ""
 
 

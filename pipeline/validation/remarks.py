@@ -236,7 +236,7 @@ def _marked(record: Record) -> Iterator[str]:
 
 def _costs(record: Record) -> Iterator[str]:
     paid = record.statistics.get("costs")
-    if paid is None:
+    if paid is None or record.out_of_sample.get("sample_size") == 0:  # nothing was paid
         return
     others = {"funding": paid["funding"], "borrowing for shorts": paid.get("borrow")}
     more = "".join(f", {name} {share(value)}" for name, value in others.items() if value)

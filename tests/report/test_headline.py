@@ -199,7 +199,8 @@ def test_the_last_look_and_the_paper_account_are_in_figures():
     kept = {"new": empty | {"n_days": 10}, "first_day": "2023-06-20", "last_day": "2023-06-29"}
     looks = [ConfigurationEvent("x", "monitor", "PAPER", "DECAY", "", k) for k in (kept, {})]
     began = datetime(2023, 7, 1, tzinfo=UTC)
-    account = PaperAccount("x", began, began, began + timedelta(days=3), trades=2, equity=0.95)
+    through = began + timedelta(days=2, hours=23)  # the open of the last hour of the third day
+    account = PaperAccount("x", began, began, through, trades=2, equity=0.95)
     monitored, paper = newer_days(looks, account)
     assert monitored[1] == "net 0 %, Sharpe ratio undefined, drawdown 0 %, 0 trades in 10 days"
     assert paper[1] == "net -5.0 %, 2 trades in 3 days"

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from gpu_engine import METRICS
-from pipeline.report.best import best_markup, best_of, days_sentences
+from pipeline.report.best import _shown_table, best_markup, best_of, days_sentences
 from pipeline.report.echart import is_known, option
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates, relief
 from pipeline.report.trials import trials_of
@@ -56,6 +56,16 @@ def test_unseen_figures_have_columns_where_there_are_unseen_days_alone():
     figures, parameters = 5, 3
     shared = rows + 2 + figures + parameters
     assert heads == [shared + figures, shared, shared]
+
+
+def test_of_no_trade_there_is_no_share_of_wins():
+    unseen = replace(UNSEEN, metrics=UNSEEN.metrics.copy())
+    unseen.metrics["sample_size"][0] = 2
+    shown = _shown_table(BEST, replace(AGAIN, unseen=unseen))
+    place = shown.heads.index("wins unseen") - 1  # the rank is no figure
+    cells = [row.figures[place] for row in shown.rows]
+    assert cells[:2] == [("0 %", 0.0), ("-", None)]
+    assert shown.rows[0].figures[place - 1] == ("-", None)  # none in sample
 
 
 def test_every_part_of_an_equity_begins_at_zero():

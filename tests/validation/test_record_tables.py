@@ -50,6 +50,12 @@ def test_the_evidence_stands_beside_closed_trades_holding_and_the_promise():
     assert ("largest drawdown", "23.0 %", "10.0 %", "35.0 %", "23.0 %") in rows
 
 
+def test_of_no_trade_there_is_no_win_rate():
+    traded, none = (evidence(None, OUT | {"sample_size": n}, {}).rows for n in (1, 0))
+    assert ("win rate", "31.1 %") in traded
+    assert ("win rate", "-") in none
+
+
 def test_closed_trades_that_show_the_same_have_no_column():
     same = BASIC | {"max_drawdown": 0.230001}  # as it is written
     assert "by closed trades" not in evidence(None, OUT, {"closed": same}).columns

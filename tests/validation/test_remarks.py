@@ -213,6 +213,8 @@ def test_costs_in_shares_of_equity():
     assert "slippage 15.0 %, funding -2.0 % of the equity" in perpetual
     spot = only(facts(record({"costs": costs | {"borrow": 0.01}})))
     assert "slippage 15.0 %, borrowing for shorts 1.0 % of the equity" in spot
+    none = record({"costs": costs})._replace(out_of_sample={"sample_size": 0, "net_profit": 0.0})
+    assert list(facts(none)) == []  # without a trade nothing was paid
 
 
 def test_results_by_year_where_there_are_several():

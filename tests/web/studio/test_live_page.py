@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.results.database import open_database
-from pipeline.results.tables.live_models import ALARM, LiveEvent
+from pipeline.results.tables.live_models import ALARM, LiveEvent, PaperAccount
 from pipeline.validation.stages import judge
+from pipeline.web.studio.pages.live import _paper
 from support.contrast import poor
 from support.narrow import cut_off
 from support.signals import a_signal, copy_of, follow, newest_close
@@ -73,6 +74,25 @@ def switched_on(repository, mature):
 
 def card(page, text="binance:BTC/USDT:5m"):
     return page.locator("li.job", has_text=text).first
+
+
+@pytest.mark.parametrize(
+    ("trades", "called", "words", "unsaid"),
+    [
+        (0, 0, "no trade closed since 2026-10-01", " %"),
+        (3, 0, "+3.0 % in 3 closed trades since 2026-10-01", "the 0 that"),
+        (3, 1, "+1.0 % in the 1 that", "none"),
+        (3, 3, "+3.0 % in 3 closed trades since 2026-10-01", "called"),
+    ],
+)
+def test_of_no_trades_no_share_is_said(trades, called, words, unsaid):
+    began = datetime(2026, 10, 1, tzinfo=UTC)
+    account = PaperAccount(
+        "x", began, began, began, None, trades, 1.03 if trades else 1.0, called, 1.01
+    )
+    said = _paper(account)
+    assert words in said
+    assert unsaid not in said
 
 
 def test_the_empty_page_says_what_to_do_and_switches_on(watched, repository, mature):

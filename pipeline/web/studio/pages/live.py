@@ -244,17 +244,20 @@ class LiveCard:
 
 
 def _paper(account: PaperAccount | None) -> str:
-    """``Paper: +3.10 % in 14 closed trades since 2026-10-01 (followed since 2026-11-01).``."""
+    """``Paper: +3.1 % in 14 closed trades since 2026-10-01 (followed since 2026-11-01).``."""
     if account is None:
         return "Paper: nothing is booked yet."
     trades = wording.plural(account.trades, "closed trade")
+    # Of no trade there is no result.
+    result = f"{wording.percent(account.equity - 1.0)} in {trades}"
     said = (
-        f"Paper: {wording.percent(account.equity - 1.0)} in {trades} since"
+        f"Paper: {result if account.trades else 'no trade closed'} since"
         f" {account.first_candle:%Y-%m-%d} (followed since {account.started_at:%Y-%m-%d})"
     )
     if account.called != account.trades:
         called = wording.percent(account.called_equity - 1.0)
-        said += f"; {called} in the {account.called} that were called in time"
+        part = f"{called} in the {account.called} that were" if account.called else "none was"
+        said += f"; {part} called in time"
     if account.difference == "" and account.checked_through is not None:
         through = f"{account.checked_through:%Y-%m-%d %H:%M} UTC"
         said += f"; a backtest gives the same through the candle of {through}"
