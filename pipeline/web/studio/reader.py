@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakSet
 
 from nicegui import Client, context, ui
 from nicegui.slot import Slot
@@ -60,11 +61,18 @@ async def connected() -> None:
 #: Pages that wait for a browser: each has 2 to 5 MB. A visitor without scripts leaves more.
 UNOPENED = 20
 
+#: Pages that a browser has opened. NiceGUI forgets them itself, a while after they were left.
+_opened: WeakSet[Client] = WeakSet()
+
 
 def forget_unopened() -> None:
-    """Forget the oldest of the pages that no browser has opened, where there are many."""
+    """Forget the oldest of the pages that no browser has opened, where there are many.
+
+    To be called while a page is built, which counts as opened once its browser connects.
+    """
+    context.client.on_connect(_opened.add)
     clients = Client.instances.values()
-    unopened = [one for one in clients if one.tab_id is None and not one.has_socket_connection]
+    unopened = [one for one in clients if one not in _opened and not one.has_socket_connection]
     for client in unopened[:-UNOPENED]:
         client.delete()
 

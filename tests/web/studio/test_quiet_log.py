@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
+from pipeline.web.studio.mounting import RECONNECT
 from pipeline.web.studio.reader import OfOpenPages, PageLeftError
 from support.serving import served
 
 #: Seconds after which NiceGUI takes a page for left, and some more.
-FORGOTTEN = 4.5
+FORGOTTEN = RECONNECT + 1.5
 
 
 def addresses(page, address):

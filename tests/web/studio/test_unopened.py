@@ -1,25 +1,37 @@
 """Pages that no browser opens are forgotten: who runs no scripts may ask for any number of them."""
 
-from functools import partial
 from types import SimpleNamespace
 
 from nicegui import Client
 
-from pipeline.web.studio.reader import UNOPENED, forget_unopened
+from pipeline.web.studio import reader
+
+
+class Page:
+    """A page of the server; a browser may connect to it, and leave it."""
+
+    def __init__(self, number, forgotten):
+        self.number = number
+        self.has_socket_connection = False
+        self.delete = lambda: forgotten.append(number)
+
+    def on_connect(self, handler):
+        self.connected = handler
 
 
 def test_the_oldest_pages_that_no_browser_opened_are_forgotten(monkeypatch):
-    forgotten = []
-    pages = {
-        number: SimpleNamespace(
-            tab_id=None if number % 10 else "a tab",
-            has_socket_connection=number % 20 == 0,
-            delete=partial(forgotten.append, number),
-        )
-        for number in range(UNOPENED + 20)
-    }
+    forgotten, pages = [], {}
     monkeypatch.setattr(Client, "instances", pages)
-    forget_unopened()
-    unopened = [number for number in pages if number % 10]
-    assert len(unopened) > UNOPENED
-    assert forgotten == unopened[:-UNOPENED]
+    for number in range(3 * reader.UNOPENED):
+        page = Page(number, forgotten)
+        monkeypatch.setattr(reader, "context", SimpleNamespace(client=page))
+        reader.forget_unopened()
+        pages[number] = page
+        if number % 2:  # every second is opened, and every fourth was left a moment ago
+            page.connected(page)
+            page.has_socket_connection = number % 4 == 1
+        for gone in forgotten:
+            pages.pop(gone, None)
+    reader.forget_unopened()
+    unopened = [number for number in range(3 * reader.UNOPENED) if number % 2 == 0]
+    assert forgotten == unopened[: -reader.UNOPENED]
