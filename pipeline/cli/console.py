@@ -318,8 +318,9 @@ class _Lines:
             return
         self._written = now
         rate = self._done / (now - self._start)
-        left = (self._total - self._done) / rate if rate else float("inf")
+        left = (self._total - self._done) / rate if rate else 0.0
+        rest = f"{left:.0f} s" if left < 120 else f"{left / 60:,.0f} min"
         self._note(
-            f"{self._description}: {self._done:,}/{self._total:,}, {_per_second(rate)},"
-            f" {left:.0f} s left"
+            f"{self._description}: {self._done:,}/{self._total:,}, {_per_second(rate)}"
+            + (f", {rest} left" if rate else "")
         )

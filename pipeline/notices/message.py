@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import utc_now
 from pipeline.results.rows.news import News
-from pipeline.validation.wording import marked
+from pipeline.validation.wording import marked, trainings
 
 #: Kind of the message by which a person tests a receiver.
 TEST = "test"
@@ -129,8 +129,15 @@ def _job(news: News) -> Words:
 
 
 def _sweep(news: News) -> Words:
-    counts = ", ".join(f"{count} {status}" for status, count in news.facts["markets"].items())
-    text = f"Sweep {news.facts['sweep']} of {news.facts['strategy']}: {counts or 'no markets'}."
+    facts, best = news.facts, news.facts["best"]
+    count, of = sum(facts["outcomes"].values()), facts["market_count"]
+    came = ", ".join(f"{number} {outcome}" for outcome, number in facts["outcomes"].items())
+    text = (
+        f"Sweep {facts['sweep']} of {facts['strategy']}: {trainings(count, of)}: {came or 'none'}."
+    )
+    if best is not None:
+        by = f" with {best['strategy']}" if count != of else ""
+        text += f" Best: {best['market']}{by}, {best['stage']}."
     if news.event == "failed":
         return FAILURE, "Sweep failed", text
     return SUCCESS, "Sweep finished", text

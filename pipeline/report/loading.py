@@ -301,15 +301,17 @@ class SweptMarket:
         return None if value is None or math.isnan(value) else value
 
     @property
-    def name(self) -> str:
-        """``binance:BTC/USDT:1h``; the strategy of one of several follows, of a twin the key.
+    def key(self) -> str:
+        """The market's name in `conf/market`, or the word that asked for it."""
+        return self.market.partition(" ")[0]
 
-        ``market`` is its key: the market's name in `conf/market`, or the word that asked for it.
-        """
+    @property
+    def name(self) -> str:
+        """``binance:BTC/USDT:1h``; the strategy of one of several follows, of a twin the key."""
         if not self.exchange:
             return self.market
-        key, _, own = self.market.partition(" ")
-        parts = (market_name(self), own, f"({key})" if self.twin else "")
+        own = self.market.removeprefix(self.key).strip()
+        parts = (market_name(self), own, f"({self.key})" if self.twin else "")
         return " ".join(filter(None, parts))
 
     @property

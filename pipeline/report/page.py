@@ -84,11 +84,13 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
         When plotly is not installed.
     """
     drawn = {"sharpe": figures.sharpe_ratios(markets), "discoveries": figures.discoveries(markets)}
+    count = wording.trainings(len(markets), len({market.key for market in markets}))
     return render(
         "sweep.jinja",
-        f"Sweep of {wording.plural(len(markets), 'market')}",
+        f"Sweep of {count}",
         themed(drawn),
         sweep=sweep,
+        count=count,
         markets=markets,
         verdicts=verdicts(markets),
         luck=luck(sweep, markets),

@@ -81,9 +81,7 @@ def holding_table(trades: Trades, step: int) -> RecordTable:
     held = holding_bars(trades)
 
     def written(bars: float) -> str:
-        seconds = bars * step / 1000.0
-        span = duration(seconds) if seconds < 172_800 else f"{seconds / 86_400:,.1f} days"
-        return f"{bars:,.4g} ({span})"
+        return f"{bars:,.4g} ({duration(bars * step / 1000.0)})"
 
     kinds: tuple[Callable[[Float], Any], ...] = (np.min, np.median, np.mean, np.max)
     rows = [

@@ -8,7 +8,7 @@ from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.report.loading import SweptMarket
 from pipeline.results.records import SweepView
 from pipeline.validation.stages import Q_LIMIT, STAGES
-from pipeline.validation.wording import defined, marked, number, percent, plural, share, small
+from pipeline.validation.wording import defined, number, percent, share, small, trainings
 
 
 def verdicts(markets: Sequence[SweptMarket]) -> list[str]:
@@ -39,11 +39,13 @@ def _luck(markets: Sequence[SweptMarket], invented: bool) -> Iterator[str]:
     ]
     if not tested:
         return
+    keys = len({market.key for market in tested})
+    unit = "market" if keys == len(tested) else "training"
     found = sum(m.fdr_q_value is not None and m.fdr_q_value < Q_LIMIT for m in tested)
     stand, was = "stands" if found == 1 else "stand", "was" if len(tested) == 1 else "were"
-    rest = f" Of markets that stand out so, at most {100 * Q_LIMIT:.0f} % are luck on average."
+    rest = f" Of {unit}s that stand out so, at most {100 * Q_LIMIT:.0f} % are luck on average."
     yield (
-        f"Of {plural(len(tested), marked('market', invented))} that {was} tried, {found} {stand}"
+        f"Of {trainings(len(tested), keys, invented)} that {was} tried, {found} {stand}"
         f" out when all tries are counted (q below {number(Q_LIMIT)}).{rest if found else ''}"
     )
 

@@ -191,8 +191,8 @@ def review_sweeps(
             comparisons.append(compare_json("fdr_q_value", stored, q_by_tests[largest]))
         elif not unknown:
             notes.append(
-                f"fdr_q_value was not repeated: it is of {plural(largest, 'market')} that were"
-                " trained with scripts/train -m, and the database does not say which."
+                f"fdr_q_value was not repeated: it is of {plural(largest, 'training')} by"
+                " scripts/train -m, and the database does not say which."
             )
     return SweepReview(tuple(comparisons), tuple(notes))
 

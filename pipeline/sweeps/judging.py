@@ -166,6 +166,6 @@ def _reason(q: float, tests: int, reached: Stage, stage: Stage) -> str:
     """Say what the q-value is of, and what it comes to."""
     since = "" if stage == reached else f", and {stage} since newer candles were looked at"
     return (
-        f"q-value {number(q)} among {plural(tests, 'market')} of a sweep, {number(Q_LIMIT)} is the"
-        f" limit: {reached}{since}."
+        f"q-value {number(q)} among {plural(tests, 'training')} of a sweep, {number(Q_LIMIT)} is"
+        f" the limit: {reached}{since}."
     )

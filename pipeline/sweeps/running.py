@@ -33,7 +33,7 @@ from pipeline.sweeps.table import MarketRow, noun, show
 from pipeline.training import job
 from pipeline.training.run import Reporter
 from pipeline.training.storing import HURRY, UNSTORED
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import duration, plural
 
 #: Seconds between two looks whether the database answers.
 LOOK_EVERY = 10.0
@@ -146,14 +146,14 @@ def _run(
             return None
         return LOOK_EVERY
 
-    before = len(rows) - len(tasks)
+    unit, before = noun(row.market for row in rows), len(rows) - len(tasks)
     tally = _Tally(console, sweeps, claim.sweep_id)
     try:
         with repeated(look, LOOK_EVERY, "look at the database"):
             executor = make_executor(config.executor)
             console.note(
                 f"Sweep {claim.sweep_id}, begun {run.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
-                f" {plural(len(tasks), noun(row.market for row in rows))} to train,"
+                f" {plural(len(tasks), unit)} to train,"
                 f" {executor.slots} at a time; {before} ended before"
             )
             with closing(executor.run(train_market, shared, tasks)) as results:
@@ -162,9 +162,9 @@ def _run(
             judge_sweep(repository, Path(config.storage.artifacts), claim, console.note)
     except DatabaseAwayError as error:
         raise DatabaseAwayError(
-            f"{error} Sweep {claim.sweep_id}: {before + tally.ended} of {len(rows)} markets had"
-            " ended, and are kept. Run the same command when the database answers: it goes on with"
-            " the others."
+            f"{error} Sweep {claim.sweep_id}: {before + tally.ended} of"
+            f" {plural(len(rows), unit)} had ended, and are kept. Run the same command when the"
+            " database answers: it goes on with the others."
         ) from None
 
 
@@ -179,12 +179,12 @@ def _released(console: Console, repository: Repository) -> Iterator[None]:
             for claim in repository.sweeps.owned():
                 repository.sweeps.release(claim)
                 counts = repository.sweeps.counts(claim.sweep_id)
-                left, markets = counts.get("pending", 0), sum(counts.values())
+                left, count = counts.get("pending", 0), sum(counts.values())
                 console.note(
-                    f"Sweep {claim.sweep_id}: {left} of {markets} markets are left; the same"
+                    f"Sweep {claim.sweep_id}: {left} of {count} trainings are left; the same"
                     " command goes on with them"
                     if left
-                    else f"Sweep {claim.sweep_id}: all {markets} markets have ended; the same"
+                    else f"Sweep {claim.sweep_id}: all {count} trainings have ended; the same"
                     " command judges them together"
                 )
         raise
@@ -228,7 +228,7 @@ class _Tally:
         left = sum(counts.get(status, 0) for status in ("pending", "running"))
         seconds = (now - self._start) / self.ended * left
         states = ", ".join(f"{counts[s]} {s}" for s in MARKET_STATUSES if s in counts)
-        self._console.note(f"markets: {states}, about {seconds:.0f} s left")
+        self._console.note(f"trainings: {states}, about {duration(seconds)} left")
 
 
 def _say_where(

@@ -262,6 +262,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def trainings(count: int, markets: int, synthetic: bool = False) -> str:
+    """``2 markets``; ``4 trainings of 2 markets`` where a market was searched more than once."""
+    named = plural(markets, marked("market", synthetic))
+    return named if count == markets else f"{plural(count, 'training')} of {named}"
+
+
 def uncounted_searches(ids: Sequence[str]) -> str:
     """Say that stored configurations could not be counted among the earlier searches."""
     return (
@@ -271,10 +277,12 @@ def uncounted_searches(ids: Sequence[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.5 h``."""
+    """``45 s``, ``12 min``, ``3.5 h``, ``2.5 days``."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:,.1f} days"
 
 
 def setting(value: float | None) -> str:

@@ -36,6 +36,18 @@ def test_progress_without_a_terminal_is_a_line_every_five_seconds(screen, clock)
     ]
 
 
+def test_what_is_left_of_long_work_is_in_minutes(screen, clock):
+    shown, _, err = screen
+    with shown.progress("search", 1_000_000) as advance:
+        for done in (0, 100):
+            clock[0] += 5
+            advance(done)
+    assert err.getvalue().splitlines() == [
+        "search: 0/1,000,000, 0/s",
+        "search: 100/1,000,000, 10/s, 1,666 min left",
+    ]
+
+
 def test_short_work_leaves_no_line(screen, clock):
     shown, _, err = screen
     with shown.progress("search", 10) as advance:

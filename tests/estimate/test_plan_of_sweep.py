@@ -71,7 +71,11 @@ def test_no_schedule_beats_the_longest_market_nor_the_sum_over_the_slots(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2.0 h")]
+    ("seconds", "words"),
+    [
+        *((0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2.0 h"), (172_799, "48.0 h")),
+        *((172_800, "2.0 days"), (25_587.6 * 3600, "1,066.2 days")),
+    ],
 )
 def test_durations_have_the_unit_that_a_person_would_take(seconds, words):
     assert duration(seconds) == words

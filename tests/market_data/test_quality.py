@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.quality.report import QualityLimits, check
+from pipeline.market_data.quality.report import QualityLimits, as_table, check
 
 START, STEP = 1_672_531_200_000, 300_000
 
@@ -93,6 +93,15 @@ def test_every_limit_stops_what_is_above_it_and_passes_what_equals_it(report, na
     check(report, replace(off, **{name: value}))
     with pytest.raises(UserError, match=rf"data.quality.{name} allows .*, found {value:.6g}"):
         check(report, replace(off, **{name: value * 0.9}))
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [(14.0, "14 h"), (47.9, "47.9 h"), (48.0, "2.0 days"), (1234.0, "51.4 days")],
+)
+def test_a_long_time_without_a_new_price_is_in_days(report, hours, words):
+    _, _, rows = as_table(replace(report, longest_stale_hours=hours, stale_since=None))
+    assert dict(rows)["longest without a new price"] == words
 
 
 def test_all_breaches_are_named_at_once(report):

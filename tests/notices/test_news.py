@@ -84,13 +84,104 @@ def test_what_is_generated_says_so_first(repository, news, job, example):
     assert message.text.endswith("stage SYNTHETIC VALIDATION.")
 
 
-def test_a_sweep_is_told_of_with_its_trainings_and_again_when_it_was_resumed(
-    repository, news, example_job
+@pytest.fixture
+def begun(repository):
+    """Return a function that begins a sweep of jobs."""
+
+    def begin(*jobs):
+        asked = {"strategy": "liquidity_sweep", "optimizer": "grid", "config": {}, "since": None}
+        asked |= {"until": utc_now(), "engine_version": "1", "has_artifacts": lambda _: True}
+        specs = [MarketSpec(str(place), str(place), job) for place, job in enumerate(jobs)]
+        return repository.sweeps.begin(key="5eed" * 16, markets=specs, **asked)
+
+    return begin
+
+
+GENERATED = {"config": {"data": {"source": "synthetic"}}}
+
+
+def test_a_failure_on_generated_candles_says_so(repository, news, example_job):
+    for data in ({"source": "synthetic"}, {"source": "file", "surrogate": "sign"}):
+        repository.jobs.start(
+            job := repository.jobs.create(**example_job | {"config": {"data": data}})
+        )
+        repository.jobs.fail(job, "It broke.")
+    repository.jobs.start(job := repository.jobs.create(**example_job | GENERATED))
+    repository.jobs.complete(job)
+    told = news()
+    assert [message.synthetic for message in told] == [True, True, True]
+    assert [message.title for message in told] == [
+        *["SYNTHETIC Training failed: binance:BTC/USDT:5m"] * 2,
+        "SYNTHETIC Training finished: binance:BTC/USDT:5m",
+    ]
+
+
+def ended(repository, claim, example, *stages):
+    """End the trainings of a sweep in their order; None is one that fails."""
+    for position, stage in enumerate(stages):
+        job = repository.sweeps.claim_market(claim, position)
+        if stage is None:
+            repository.jobs.fail(job, "It broke.")
+        else:
+            told = repository.jobs.read(job)
+            p = {"p_value": 0.03, "surrogate_p": (0.04, 0.01, 0.02)[position]}
+            own = {"pair": told.pair, "synthetic": told.synthetic, "statistics": p}
+            repository.configurations.save(example(job, lifecycle_stage=stage, **own))
+        repository.sweeps.settle(claim, position, "It broke.")
+    repository.sweeps.end(claim, "completed")
+
+
+def test_a_sweep_says_how_many_reached_a_stage_and_names_the_best(
+    repository, news, begun, example_job, example
 ):
-    specs = [MarketSpec(name, name, example_job | {"pair": name}) for name in ("one", "two")]
-    asked = {"strategy": "liquidity_sweep", "optimizer": "grid", "config": {}, "since": None}
-    asked |= {"until": utc_now(), "engine_version": "1", "has_artifacts": lambda _: True}
-    claim = repository.sweeps.begin(key="5eed" * 16, markets=specs, **asked)
+    jobs = [
+        example_job | {"pair": pair, "strategy": strategy}
+        for pair in ("BTC/USDT", "ETH/USDT")
+        for strategy in ("liquidity_sweep", "donchian_breakout")
+    ]
+    claim = begun(*jobs)
+    ended(repository, claim, example, "VALIDATION", "PAPER", "VALIDATION", None)
+    (message,) = news()
+    assert message.facts["markets"] == {"done": 3, "failed": 1}
+    assert message.facts["market_count"] == 2
+    assert message.facts["outcomes"] == {"VALIDATION": 2, "PAPER": 1, "failed": 1}
+    best = message.facts["best"]
+    assert (best["market"], best["stage"]) == ("binance:ETH/USDT:5m", "VALIDATION"), "smaller p"
+    assert best["configuration"] == repository.sweeps.markets(claim.sweep_id)[2].configuration_id
+    assert not message.synthetic
+    assert message.text == (
+        f"Sweep {claim.sweep_id} of liquidity_sweep: 4 trainings of 2 markets: 2 VALIDATION,"
+        " 1 PAPER, 1 failed. Best: binance:ETH/USDT:5m with liquidity_sweep, VALIDATION."
+    )
+
+
+def test_a_sweep_of_generated_markets_says_so(repository, news, begun, example_job, example):
+    jobs = [example_job | GENERATED | {"pair": pair} for pair in ("ONE/USDT", "TWO/USDT")]
+    claim = begun(*jobs)
+    ended(repository, claim, example, "MATURE", None)
+    (message,) = news()
+    assert message.synthetic
+    assert message.title == "SYNTHETIC Sweep finished"
+    assert message.text.endswith(
+        "2 markets: 1 SYNTHETIC MATURE, 1 failed. Best: binance:ONE/USDT:5m, SYNTHETIC MATURE."
+    )
+
+
+def test_a_sweep_with_a_real_market_is_none_of_generated_ones(
+    repository, news, begun, example_job, example
+):
+    claim = begun(example_job | GENERATED | {"pair": "ONE/USDT"}, example_job)
+    ended(repository, claim, example, "MATURE", "PAPER")
+    (message,) = news()
+    assert not message.synthetic
+    assert message.facts["outcomes"] == {"SYNTHETIC MATURE": 1, "PAPER": 1}
+    assert message.facts["best"]["market"] == "binance:BTC/USDT:5m", "what says something"
+
+
+def test_a_sweep_is_told_of_with_its_trainings_and_again_when_it_was_resumed(
+    repository, news, begun, example_job
+):
+    claim = begun(*(example_job | {"pair": name} for name in ("one", "two")))
     for position in range(2):
         repository.jobs.fail(repository.sweeps.claim_market(claim, position), "It broke.")
         repository.sweeps.settle(claim, position, "It broke.")
@@ -99,6 +190,8 @@ def test_a_sweep_is_told_of_with_its_trainings_and_again_when_it_was_resumed(
     (message,) = news()
     assert brief([message]) == [("sweep", "success", "Sweep finished")]
     assert message.facts["markets"] == {"failed": 2}
+    assert message.facts["best"] is None
+    assert message.text.endswith(": 2 markets: 2 failed.")
     later = utc_now() + timedelta(seconds=1)
     with repository.transaction() as session:
         session.execute(update(SweepRow).values(finished_at=later, status="failed"))
@@ -128,6 +221,16 @@ def test_a_check_is_told_of_where_it_found_something(repository, news, job, exam
     title = f"The paper ledger found a difference: {MARKET}"
     assert brief([ledger]) == [("check", "failure", title)]
     assert ledger.facts["difference"] == "trade 3 has another exit"
+
+
+def test_what_is_followed_on_generated_candles_says_so(repository, news, job, example):
+    configuration = example(job, synthetic=True)
+    repository.configurations.save(configuration)
+    news()
+    repository.live.note([LiveEvent("enter", "Long at 100.", configuration.id)])
+    (message,) = news()
+    assert message.synthetic
+    assert message.title == f"SYNTHETIC Entered a position: {MARKET}"
 
 
 def test_many_checks_that_agree_hide_none_that_does_not(repository, news, monkeypatch):

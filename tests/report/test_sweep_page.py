@@ -175,6 +175,28 @@ def test_the_page_says_how_every_market_ended(markets, pool):
     assert "candles from 2024-01-02 to 2024-06-30<" in text, "the last day included"
 
 
+def test_two_markets_with_two_strategies_are_four_trainings(markets):
+    labels = ("first LIQUIDITY", "first DONCHIAN", "second LIQUIDITY", "second DONCHIAN")
+    made = [replace(markets[0], market=label) for label in labels]
+    sweep = Sweep(
+        id="5" * 32,
+        strategy="LIQUIDITY, DONCHIAN",
+        optimizer="grid",
+        status="completed",
+        since=DAY,
+        until=DAY,
+        created_at=DAY,
+        pooled=[],
+        **dict.fromkeys(OF_ITS_PROCESS),
+    )
+    (said,) = luck(sweep, made)
+    assert said.startswith("Of 4 trainings of 2 markets that were tried, 4 stand out")
+    assert "Of trainings that stand out so, at most 10 %" in said
+    (invented,) = luck(sweep, [replace(one, synthetic=True) for one in made])
+    assert invented.startswith("Of 4 trainings of 2 SYNTHETIC markets that were tried, 4")
+    assert texts(sweep_page(sweep, made), "h1")[0].startswith("4 trainings of 2 markets")
+
+
 def test_a_market_has_one_name_everywhere_and_twins_their_keys_too():
     of = dict.fromkeys(("p_value", "surrogate_p", "fdr_q_value", "seconds", "error"))
     of |= {"configuration": None, "exchange": "binance", "pair": "BTC/USDT", "timeframe": "1h"}

@@ -92,7 +92,7 @@ def test_a_sweep_interrupted_at_its_end_has_no_market_left(here, tmp_path, monke
         patch.setattr(running, "judge_sweep", interrupt)
         stopped = here(HOURS, *TINY)
     assert stopped.status == 130, stopped.err
-    assert "all 3 markets have ended; the same command judges them together" in stopped.err
+    assert "all 3 trainings have ended; the same command judges them together" in stopped.err
     assert statuses(tmp_path) == ["done"] * 3
     finished = here(HOURS, *TINY)
     assert finished.status == 0, finished.err

@@ -134,7 +134,7 @@ def test_where_no_cluster_answers_the_sweep_is_left_for_the_next_command(
     finished = run_sweep(tmp_path, *WORDS, *ray)
     assert finished.status == 1
     assert "No Ray cluster can be reached with executor.address=ray://" in finished.err
-    assert "12 of 12 markets are left; the same command goes on with them" in finished.err
+    assert "12 of 12 trainings are left; the same command goes on with them" in finished.err
     (sweep,), markets, *_ = tables(tmp_path, url)
     assert sweep["status"] == "cancelled"
     assert {row["status"] for row in markets} == {"pending"}

@@ -201,7 +201,7 @@ def as_table(report: QualityReport) -> tuple[str, tuple[str, str], tuple[tuple[s
             ("largest jump across a gap", _percent(report.largest_gap_jump)),
             (
                 "longest without a new price",
-                _at(f"{report.longest_stale_hours:.3g} h", report.stale_since),
+                _at(_stale(report.longest_stale_hours), report.stale_since),
             ),
             ("outliers", report.outliers),
             (
@@ -230,6 +230,10 @@ def _against_others(report: QualityReport) -> list[tuple[str, str]]:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.3g} %"
+
+
+def _stale(hours: float) -> str:
+    return f"{hours:.3g} h" if hours < 48 else f"{hours / 24:,.1f} days"
 
 
 def _at(figure: str, timestamp: int | None) -> str:

@@ -7,6 +7,7 @@ order in which transactions appear.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from pipeline.results.damage import Rows, read_rows
+from pipeline.results.records import are_invented
 from pipeline.results.rows import chain
 from pipeline.results.tables.live_models import (
     ALARM,
@@ -36,6 +38,7 @@ from pipeline.results.tables.models import (
     TrainingJob,
 )
 from pipeline.results.tables.notice_models import DeliveryRow
+from pipeline.validation.wording import marked, state
 
 #: At most so many of one kind are read at a time.
 MOST = 500
@@ -56,7 +59,7 @@ class News:
 
     ``source`` and ``event_id`` name it for ever. ``kind`` is one of `pipeline.config.NoticeKind`,
     ``event`` what happened in the words of its source. ``text`` is the source's own sentence, or
-    empty; ``facts`` are its figures.
+    empty; ``facts`` are its figures. ``synthetic``: all candles that it is of are invented.
     """
 
     source: str
@@ -112,7 +115,7 @@ def _live(kind: str, *events: str) -> Reader:
 
     def read(session: Session, target: str, since: datetime) -> Rows[News]:
         query: Any = (
-            select(row, at, *_MARKET)
+            select(row, at, *_MARKET, _CONFIGURATION.synthetic)
             .outerjoin(_CONFIGURATION, _CONFIGURATION.id == row.configuration_id)
             .where(row.kind.in_(events), *found, at >= since - LONGEST_CANDLE)
             .where(*_new(target, "live", row.id, row.at, since))
@@ -122,7 +125,7 @@ def _live(kind: str, *events: str) -> Reader:
         return read_rows(session, query, row, news)
 
     def news(read: Any) -> News:
-        event, happened, *market = read
+        event, happened, *market, synthetic = read
         candle = {} if event.candle is None else {"candle": event.candle.isoformat()}
         return News(
             "live",
@@ -133,7 +136,8 @@ def _live(kind: str, *events: str) -> Reader:
             event.text,
             event.configuration_id,
             event.market or _market(*market),
-            facts=candle | dict(event.payload),
+            bool(synthetic),
+            candle | dict(event.payload),
         )
 
     return read
@@ -201,7 +205,7 @@ def _jobs(session: Session, target: str, since: datetime) -> Rows[News]:
     """Read which trainings ended; one of a sweep is told of with its sweep."""
     row, job = JobEventRow, TrainingJob
     query = (
-        select(row, job.market, _CONFIGURATION.id, _CONFIGURATION.lifecycle_stage)
+        select(row, job.market, job.config, _CONFIGURATION.id, _CONFIGURATION.lifecycle_stage)
         .add_columns(_CONFIGURATION.synthetic)
         .join(job, job.id == row.job_id)
         .outerjoin(_CONFIGURATION, _CONFIGURATION.job_id == row.job_id)
@@ -213,7 +217,7 @@ def _jobs(session: Session, target: str, since: datetime) -> Rows[News]:
     )
 
     def news(read: Any) -> News:
-        event, market, configuration_id, stage, synthetic = read
+        event, market, config, configuration_id, stage, synthetic = read
         ended = event.payload["status"]
         return News(
             "job",
@@ -224,7 +228,7 @@ def _jobs(session: Session, target: str, since: datetime) -> Rows[News]:
             event.payload.get("error") or "",
             configuration_id if ended == "completed" else None,
             market,
-            bool(synthetic),
+            _invented(synthetic, config),
             {"job": event.job_id, "stage": stage if ended == "completed" else None},
         )
 
@@ -247,22 +251,58 @@ def _sweeps(session: Session, target: str, since: datetime) -> Rows[News]:
 
     def news(read: Any) -> News:
         (sweep,) = read
-        statuses = list(
-            session.scalars(
-                select(SweepMarketRow.status).where(SweepMarketRow.sweep_id == sweep.id)
-            )
-        )
-        counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+        invented, facts = _outcome(session, sweep.id)
         return News(
             "sweep",
             f"{sweep.id} {sweep.finished_at.isoformat()}",
             "sweep",
             sweep.status,
             sweep.finished_at,
-            facts={"sweep": sweep.id, "strategy": sweep.strategy, "markets": counts},
+            synthetic=invented,
+            facts={"sweep": sweep.id, "strategy": sweep.strategy} | facts,
         )
 
     return Rows(one for one in read_rows(session, query, row, news) if one.event_id not in known)
+
+
+def _invented(stored: bool | None, config: dict[str, Any]) -> bool:
+    """Tell whether candles are invented: by what was stored, else by what the job was told."""
+    return are_invented(config.get("data", {})) if stored is None else stored
+
+
+def _outcome(session: Session, sweep_id: str) -> tuple[bool, dict[str, Any]]:
+    """Tell whether all candles of a sweep are invented, and what its trainings came to.
+
+    The best is of the highest stage, then of the smallest p, as `scripts/sweep` names it; one of
+    invented candles comes after all others, because it says nothing about a market.
+    """
+    row, job, stored = SweepMarketRow, TrainingJob, _CONFIGURATION
+    query = (
+        select(row.status, job.market, job.strategy, job.config)
+        .add_columns(stored.id, stored.lifecycle_stage, stored.synthetic)
+        .join(job, job.id == row.job_id)
+        .outerjoin(stored, stored.id == row.configuration_id)
+        .where(row.sweep_id == sweep_id)
+        .order_by(stored.stage_rank.desc().nulls_last())
+        .order_by(row.surrogate_p.nulls_last(), row.p_value.nulls_last(), row.position)
+    )
+    statuses, outcomes = Counter[str](), Counter[str]()
+    markets, best = set[tuple[str, bool]](), dict[bool, dict[str, str]]()
+    for status, market, strategy, config, identity, stage, synthetic in session.execute(query):
+        invented = _invented(synthetic, config)
+        statuses[status] += 1
+        markets.add((market, invented))
+        outcome = state(status) if stage is None else marked(stage, invented)
+        outcomes[outcome] += 1
+        if stage is not None:
+            named = {"market": market, "strategy": strategy, "stage": outcome}
+            best.setdefault(invented, named | {"configuration": identity})
+    return bool(markets) and all(invented for _, invented in markets), {
+        "markets": dict(sorted(statuses.items())),
+        "market_count": len(markets),
+        "outcomes": dict(outcomes),
+        "best": best.get(False, best.get(True)),
+    }
 
 
 #: A message may come up to so much later than its event: what a sender that was off for longer

@@ -71,17 +71,17 @@ async def sweeps_page(service: Service) -> None:
 def _listed(
     sweep: SweepView, progress: SweepProgress, ends: Sequence[tuple[str, str, str | None]]
 ) -> None:
+    names = list(dict.fromkeys(market for market, _, _ in ends))
     with frame.text("th", "").props("scope=row"):
         ui.link(f"{sweep.created_at:%Y-%m-%d %H:%M}", f"/sweeps/{sweep.id}")
     with frame.text("td", "").classes("words"), ui.element("div"):
         frame.text("div", outcome(ends))
-        names = [market for market, _, _ in ends]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         frame.text("div", ", ".join(names[:_NAMED]) + more, "soft")
     frame.text("td", sweep.strategy)
     frame.text("td", sweep.optimizer)
     frame.text("td", wording.state(progress.state(sweep.status)))
-    frame.text("td", in_words(progress, sweep.status))
+    frame.text("td", in_words(progress, sweep.status, len(names)))
     ps = [wording.defined(pool.p_value, wording.small) for pool in sweep.pooled or ()]
     frame.text("td", ", ".join(ps) or "-", "number")
 
@@ -105,8 +105,8 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
 
         async def refresh() -> None:
             sweep, markets = await frame.ask(service.swept, sweep_id)
-            page.tell(sweep, await frame.ask(service.progress, sweep))
             page.show(sweep, markets)
+            page.tell(sweep, await frame.ask(service.progress, sweep))
             if sweep.status != "running":
                 timer.cancel()
 
@@ -140,7 +140,7 @@ class SweepPage:
         self._table = frame.region("Markets").classes("widest")
         self._figures = ui.element("div")
         self._pooled = ui.element("div")
-        self._drawn = False
+        self._drawn, self._keys = False, 0
         self._shown: tuple[Sweep, list[SweptMarket]] | None = None
 
     def show(self, sweep: Sweep, markets: list[SweptMarket]) -> None:
@@ -148,6 +148,7 @@ class SweepPage:
         if (sweep, markets) == self._shown:
             return
         self._shown = (sweep, markets)
+        self._keys = len({market.key for market in markets})
         self._mark.set_visibility(any(market.synthetic for market in markets))
         self._verdicts.clear()
         with self._verdicts:
@@ -202,19 +203,21 @@ class SweepPage:
 
     def tell(self, sweep: Sweep, progress: SweepProgress) -> None:
         """Say how far it is, over all stages of all markets."""
-        self._said.set_text(f"{titled(sweep, progress)}: {in_words(progress, sweep.status)}")
+        told = in_words(progress, sweep.status, self._keys)
+        self._said.set_text(f"{titled(sweep, progress)}: {told}")
         self._bar.set_visibility(progress.state(sweep.status) == "running")
         self._bar.set_value(progress.progress)
-        self._bar.props(f'aria-label="{in_words(progress, sweep.status)}"')
+        self._bar.props(f'aria-label="{told}"')
         self._cancel.set_visibility(self._service.may_cancel(sweep, progress))
 
     async def _end(self) -> None:
         await frame.attempt(self._service.cancel_sweep, self._id)
 
 
-def in_words(progress: SweepProgress, status: str) -> str:
-    """``1 of 3 markets ended, 45 %, about 12 s left``."""
-    parts = [progress.ends(wording.plural(progress.total, "market"))]
+def in_words(progress: SweepProgress, status: str, markets: int) -> str:
+    """``1 of 3 markets ended, 45 %, about 12 s left``; of several strategies it says trainings."""
+    unit = "market" if markets == progress.total else "training"
+    parts = [progress.ends(wording.plural(progress.total, unit))]
     if progress.is_judged(status):
         parts.append("being judged")
     if progress.ended < progress.total:
@@ -239,7 +242,7 @@ def outcome(ends: Sequence[tuple[str, str, str | None]]) -> str:
         return (-STAGES.index(stage) if stage in STAGES else 1, word)
 
     listed = ", ".join(f"{counted[word]} {word}" for word in sorted(counted, key=rank))
-    return f"{wording.plural(len(ends), 'market')}: {listed}"
+    return f"{wording.trainings(len(ends), len({market for market, _, _ in ends}))}: {listed}"
 
 
 def _row(market: SweptMarket) -> None:
