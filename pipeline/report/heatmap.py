@@ -233,11 +233,16 @@ def cut(scores: Scores, x: str, y: str, at: Mapping[str, Any], metric: str = SCO
         Where the grid is not kept whole, or a value is missing or not on the grid.
     """
     axes = _two(scores, x, y)
-    if not isinstance(scores, ScoreSurface):
+    if isinstance(scores, DrawnTrials):
         raise UserError(
-            "A slice needs the score of every combination. Of a grid this large only the best of"
-            " each pair of parameters is kept, and a search that draws tried some alone: take"
-            " mode=best."
+            "A slice needs the score of every combination, and a random or Bayesian search tried"
+            " only some. Ask for mode=best, or train the market again with optimizer=grid."
+        )
+    if isinstance(scores, ScoreSummary):
+        raise UserError(
+            "A slice needs the score of every combination, and of a grid this large only the best"
+            " of each pair of parameters is kept. Ask for mode=best, or train the market again with"
+            " fewer values of each parameter."
         )
     _require(scores, metric)
     index = tuple(

@@ -9,6 +9,7 @@ output. A comment after a command is no part of it.
 import re
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -24,6 +25,14 @@ class Command(NamedTuple):
     text: str
     fenced: bool
     output: tuple[str, ...] = ()
+
+
+def queries(page, route):
+    """Return the queries with which the curl lines of a page ask a route of the API."""
+    text = (ROOT / page).read_text("utf-8")
+    return [
+        parse_qs(one) for one in re.findall(rf"^curl .*/{route}\?([^'\s]+)", text, re.MULTILINE)
+    ]
 
 
 def commands():

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.report.loading import load_report
+from support.documents import queries
 from support.parameters import DEPTH, SPREAD, STOP, TARGET
 
 PATH = "/api/configurations/{}/heatmap"
@@ -55,6 +56,12 @@ def test_a_slice_holds_what_is_named_and_leaves_the_rest_as_stored(surface, repo
     found = shown(surface(mode="slice", at=["pierce_depth=0.0005", "max_spread_tolerance=null"]))
     table = scores.metrics["score"][index].T
     assert found["z"] == [pytest.approx(row, nan_ok=True) for row in table.tolist()]
+
+
+def test_the_documented_heatmaps_are_those_of_a_grid(surface):
+    best, held = (shown(surface(**query)) for query in queries("docs/api.md", "heatmap"))
+    assert (best["x"], best["y"]) == (held["x"], held["y"]) == (["1", "2"], ["2", "3", "4"])
+    assert best["z"] != held["z"]
 
 
 @pytest.mark.parametrize(

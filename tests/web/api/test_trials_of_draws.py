@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from pipeline.web.api.app import create_app
 from pipeline.web.api.configurations import BestPage, TrialPage
+from support.documents import queries
 from support.parameters import DEPTH, SPREAD, STOP
 from support.runs import QUICK, SMALL_GRID, run_here
 from support.serving import service_over
@@ -35,9 +36,9 @@ def asked(tmp_path_factory):
     ):
         (found,) = service.repository.configurations.find()
 
-        def ask(key, **query):
+        def ask(key, status=200, **query):
             answer = client.get(f"/api/configurations/{found.id}/{key}", params=query)
-            assert answer.status_code == 200, answer.text
+            assert answer.status_code == status, answer.text
             return answer
 
         yield found, ask
@@ -70,6 +71,15 @@ def test_the_best_are_on_both_kinds_of_days(asked):
     assert first["in_sample"] == pytest.approx(kept)
     assert first["unseen"]["sample_size"] > 0
     assert any("days before those of the search" in note for note in page["notes"])
+
+
+def test_of_the_documented_heatmaps_the_slice_is_refused_with_what_to_do(asked):
+    _, ask = asked
+    best, held = queries("docs/api.md", "heatmap")
+    assert ask("heatmap", **best).json()["data"][0]["type"] == "heatmap"
+    refusal = ask("heatmap", status=422, **held).json()["detail"]
+    assert "mode=best" in refusal
+    assert "optimizer=grid" in refusal
 
 
 def test_a_heatmap_shows_what_was_tried(asked):
