@@ -138,7 +138,7 @@ def test_a_mistake_is_said_in_the_words_of_the_labels():
     with pytest.raises(ValidationError) as caught:
         History(since="2024-01-01", until="2023-01-01")
     (sentence,) = mark(caught.value, controls, names)
-    assert sentence == "“up to, without (UTC)” must be after “from (UTC)”."
+    assert sentence == "“up to, not included (UTC)” must be after “from (UTC)”."
     with pytest.raises(ValidationError) as caught:
         TrainingRequest(markets=["demo", "DOGE/USDT 5m"])
     (sentence,) = mark(caught.value, {}, {})

@@ -109,7 +109,7 @@ def test_every_whole_number_has_a_control_that_keeps_its_digits():
     ("model", "words", "said"),
     [
         (History, {"since": "0001-01-01"}, "From (UTC): 2009-01-03 or later."),
-        (History, {"until": "2100-01-02"}, "Up to, without (UTC): 2100-01-01 or earlier."),
+        (History, {"until": "2100-01-02"}, "Up to, not included (UTC): 2100-01-01 or earlier."),
         (History, {"until": "2023-02-29"}, "(UTC): a day that there is, such as 2024-01-31."),
         (
             History,

@@ -57,7 +57,7 @@ def test_an_own_strategy_is_trained_from_a_range(watched, shots):
     for name in ("binance", "BTC/USDT", "15m"):
         page.get_by_role("checkbox", name=name, exact=True).click()
     page.get_by_label("from (UTC)").fill("2023-01-01")
-    page.get_by_label("up to, without (UTC)").fill("2023-06-15")
+    page.get_by_label("up to, not included (UTC)").fill("2023-06-15")
     page.get_by_role("radio", name="random").click()
     page.get_by_label("combinations a search").fill("20")
     choose(page, "search space", "continuous")

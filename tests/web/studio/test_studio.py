@@ -58,7 +58,7 @@ def test_from_three_markets_to_their_q_and_a_saved_verdict(watched, shots):
         DEPTH: ", ".join(f"{0.001 + 0.0001 * k:.4f}" for k in range(6)),
         VOLUME: ", ".join(f"{1.5 + 0.1 * k:.1f}" for k in range(6)),
     }
-    _fill(page, grids | {"from (UTC)": "2023-01-01", "up to, without (UTC)": "2023-07-20"})
+    _fill(page, grids | {"from (UTC)": "2023-01-01", "up to, not included (UTC)": "2023-07-20"})
     aside = page.locator("aside")
     aside.get_by_text("453,600 combinations, ").first.wait_for(timeout=LONG)
     for market in MARKETS:
