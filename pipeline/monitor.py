@@ -101,6 +101,9 @@ def _show(console: Console, outcomes: Sequence[Outcome], read_only: bool) -> Non
     for outcome in outcomes:
         if outcome.skipped is not None:
             console.print(f"{outcome.id}: skipped: {outcome.skipped}")
+    if not outcomes:
+        console.print("No configuration is stored in this database: train a market first.")
+        return
     moves = sum(o.from_stage != o.to_stage for o in looked)
     moved = "would move" if read_only else "moved"
     console.print(

@@ -2,8 +2,9 @@
 
 With ids those configurations are followed too, whatever their stage. One process a database: Ctrl-C
 ends it, and the next start goes on where it was. --once catches up and ends.
-Exit status: 0 done, 1 another process has the role, or --once found a ledger that is not that of a
-backtest, or a configuration that cannot be followed, 2 a mistake in what was asked for.
+Exit status: 0 done, also where nothing is switched on, 1 another process has the role, or --once
+found a ledger that is not that of a backtest, or a configuration that cannot be followed, 2 a
+mistake in what was asked for.
 """
 
 from __future__ import annotations

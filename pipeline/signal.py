@@ -1,7 +1,8 @@
 """Say what configurations hold now and what they do at the next open (docs/live.md).
 
 Without an id all that are switched on are looked at, each on the newest closed candles.
-Exit status: 0 done, 1 of one nothing can be said, 2 a mistake in what was asked for.
+Exit status: 0 done, also where nothing is switched on, 1 of one nothing can be said, 2 a mistake in
+what was asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from pipeline.results.records import Configuration
 
 
+_NOTHING = (
+    "No configuration is switched on, so there is no signal. Name one (scripts/signal ID), or"
+    " switch one on in the Studio or by POST /api/configurations/ID/activate."
+)
 _COLUMNS = ("configuration", "market", "stage", "candle closed (UTC)", "holds", "next open", "size")
 
 
@@ -39,14 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console = Console()
     with open_existing(config) as repository:
-        configurations = _configurations(repository, line.ids, config)
+        configurations, unread = _configurations(repository, line.ids, config)
+        for sentence in unread:
+            console.note(sentence)
         made = list(signals(config, repository, configurations, as_of, console.note))
     if line.options.json:
         console.print(dumps({"signals": [signal.to_dict() for signal in made]}))
-    else:
+    elif made:
         _show(console, made)
+    if not configurations and not unread:
+        console.note(_NOTHING)
     refused = any(signal.refusal is not None for signal in made)
-    return command.FAILED if refused else command.DONE
+    return command.FAILED if refused or unread else command.DONE
 
 
 def _time(text: str | None) -> datetime | None:
@@ -64,20 +73,23 @@ def _time(text: str | None) -> datetime | None:
 
 def _configurations(
     repository: Repository, ids: Sequence[str], config: StoredConfig
-) -> list[Configuration]:
-    """Find the configurations that are named, or all that are switched on."""
+) -> tuple[list[Configuration], list[str]]:
+    """Find the configurations that are named, or all that are switched on.
+
+    Of the latter some may be unreadable: the sentences say which, and why.
+    """
     from pipeline.review.stored import find_named
 
     if ids or config.data is not None:
-        return find_named(repository, ids, config.data)
+        return find_named(repository, ids, config.data), []
     active = repository.checks.active()
     found = [one.configuration for one in active if one.configuration is not None]
-    if not found:
-        raise UserError(
-            "No configuration is switched on. Name one (scripts/signal ID), or switch one on in"
-            " the Studio or by POST /api/configurations/ID/activate."
-        )
-    return found
+    unread = [
+        f"{one.id} is switched on and cannot be read: {'; '.join(one.objections)}."
+        for one in active
+        if one.configuration is None
+    ]
+    return found, unread
 
 
 def _show(console: Console, made: Sequence[Signal]) -> None:

@@ -1,10 +1,21 @@
 """The lists of `scripts/attack` name tests that are there, and its table counts them."""
 
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 
 from support import attack
+
+
+@pytest.mark.parametrize("name", ["attack", "test"])
+def test_help_shows_how_it_is_called(name):
+    script = attack.TESTS.parent / f"scripts/{name}"
+    shown = subprocess.run([script, "--help"], capture_output=True, text=True, check=True).stdout
+    usage, *lines = shown.splitlines()
+    assert usage.startswith(f"usage: scripts/{name} ")
+    assert len([line for line in lines if line.strip().startswith(f"scripts/{name}")]) >= 3
+    assert any("Exit status: 0 all" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", [name for names in attack.KINDS.values() for name in names])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gpu_engine import REASONS, Window
-from pipeline import signal
+from pipeline import paper, signal
 from pipeline.config import StorageConfig, StoredConfig, load
 from pipeline.errors import UserError
 from pipeline.live.trader import trader_of
@@ -16,7 +16,7 @@ from pipeline.market_data.grid import make_regular
 from pipeline.results.document.signal_models import Signal
 from pipeline.review import stored
 from support.runs import ask
-from support.stored import command, fading_candles, write
+from support.stored import command, fading_candles, sql, write
 
 STEP = timedelta(minutes=15)
 
@@ -97,10 +97,23 @@ def test_stale_candles_are_refused(grown):
     assert (one["action"], one["position"], one["entries"], one["size"]) == (None, None, [], 0.0)
 
 
-def test_nothing_is_switched_on(grown):
+@pytest.mark.parametrize("module", [signal, paper])
+def test_nothing_is_switched_on_is_nothing_to_do_and_no_mistake(grown, module):
+    finished = command(module, grown.folder, *(["--once"] if module is paper else []))
+    assert (finished.status, finished.out) == (0, "")
+    assert f"scripts/{module.__name__.rpartition('.')[2]} ID" in finished.err
+    if module is signal:
+        assert signals(grown.folder) == (0, [])
+
+
+def test_what_is_switched_on_and_cannot_be_read_is_no_nothing(grown):
+    identity = grown.result["configuration_id"]
+    ask(grown.folder, lambda r: r.configurations.set_active(identity, True, "dry run", forced=True))
+    sql(grown, "UPDATE trained_configurations SET gates = '['")
     finished = command(signal, grown.folder)
-    assert finished.status == 2
-    assert "switched on" in finished.err
+    assert (finished.status, finished.out) == (1, "")
+    assert finished.err.startswith(f"{identity} is switched on and cannot be read: ")
+    assert "No configuration is switched on" not in finished.err
 
 
 def test_other_candles_are_those_that_are_named(fading, tmp_path):

@@ -25,7 +25,7 @@ from pipeline.strategies.registry import load_strategy
 from support.databases import later_events
 from support.loopback import LoopbackBinance, candle_series
 from support.loopback.faults import Fault
-from support.runs import QUICK, ask, run
+from support.runs import QUICK, ask, place_empty_database, run
 from support.stored import BARS_A_DAY, DAYS, TRAINED_BARS, command, fading_candles, write
 
 
@@ -232,6 +232,13 @@ def test_generated_candles_are_skipped_and_say_why(here):
     assert finished.status == 0
     assert "skipped: generated candles: nothing comes after them" in finished.out
     assert "0 of 1 configurations looked at, 0 moved to another stage." in finished.out
+
+
+def test_nothing_stored_is_said_with_what_to_do_next(tmp_path):
+    place_empty_database(tmp_path / "var/trainings.db")
+    finished = command(monitor, tmp_path)
+    assert finished.status == 0
+    assert finished.out == "No configuration is stored in this database: train a market first.\n"
 
 
 @pytest.mark.parametrize(("named", "status"), [((), 0), (("latest",), 2)])
