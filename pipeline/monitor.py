@@ -96,6 +96,10 @@ def _show(console: Console, outcomes: Sequence[Outcome], read_only: bool) -> Non
             f" {lifetime['sharpe_ratio']:.2f}"
         )
         console.print(f"  {outcome.reason}")
+        if "reached" in figures:
+            console.print(
+                f"  An earlier look reaches further, to {figures['reached']}: that one is shown."
+            )
         if not outcome.recorded and not read_only:
             console.print("  These candles were looked at before: nothing was recorded again.")
     for outcome in outcomes:

@@ -127,6 +127,7 @@ def _monitor(
     """
     if result is None:
         return None
+    result = result.after(repository.configurations.events(configuration.id))
     event = result.event(configuration)
     recorded = repository.configurations.record_event(event, result.document)
     if recorded and event.from_stage != event.to_stage:

@@ -8,7 +8,7 @@ import numpy as np
 from gpu_engine import Float
 from pipeline.report.figures import dates, equity_curve, logarithmic
 from pipeline.results.artifacts.artifact_set import DailySeries
-from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
+from pipeline.results.records import Configuration, ConfigurationEvent, furthest_look
 from pipeline.results.tables.live_models import PaperAccount
 from pipeline.review.explanation import Explanation
 from pipeline.validation.stages import LEVEL, REQUIREMENTS
@@ -98,9 +98,12 @@ def newer_days(
     events: Sequence[ConfigurationEvent], paper: PaperAccount | None
 ) -> Iterator[tuple[str, str]]:
     """Yield what was measured on days after those of the figures: where, and what came of it."""
-    looks = [event.figures for event in events if event.kind == MONITOR and "new" in event.figures]
-    if looks:
-        new, ends = looks[-1]["new"], f"{looks[-1]['first_day']} to {looks[-1]['last_day']}"
+    look = furthest_look(events, "new")
+    if look is not None:
+        new, ends = (
+            look.figures["new"],
+            f"{look.figures['first_day']} to {look.figures['last_day']}",
+        )
         yield (
             f"Newer candles, {ends} UTC",
             f"net {percent(new['net_profit'])}, Sharpe ratio {number(new['sharpe_ratio'])},"

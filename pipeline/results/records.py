@@ -373,6 +373,20 @@ def ceiling(events: Sequence[ConfigurationEvent]) -> Stage | None:
     return min(stages, key=STAGES.index, default=None)
 
 
+def furthest_look(
+    events: Sequence[ConfigurationEvent], figure: str = ""
+) -> ConfigurationEvent | None:
+    """Return the look of monitoring that reaches furthest in time, of equal ones the newest.
+
+    A later look may see fewer days: of another store, or up to ``data.until``. Every one is kept,
+    and this is the one that is shown. Where a ``figure`` is named, looks without it do not count.
+    """
+    looks = [e for e in events if e.kind == MONITOR and (not figure or figure in e.figures)]
+    return max(
+        reversed(looks), key=lambda look: str(look.figures.get("last_day", "")), default=None
+    )
+
+
 def looks_of_monitoring(events: Sequence[ConfigurationEvent]) -> list[ConfigurationEvent]:
     """Return the events of monitoring since the rise by watching, if there was one."""
     rises = [number for number, event in enumerate(events) if event.kind == WATCH]

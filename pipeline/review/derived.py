@@ -153,7 +153,7 @@ def _after_event(
 ) -> dict[str, Any]:
     """Return a document as the event's recorder left it."""
     if event.kind == records.MONITOR:
-        return after_monitoring(document, event.to_stage, *_health(event.figures))
+        return after_monitoring(document, event.to_stage, _health(event.figures))
     if event.kind in (records.EXECUTION, records.WATCH):  # of a rise there are no metrics of orders
         metrics = execution_metrics(event.figures)
         return after_live_orders(document, event.to_stage, size, out_of_sample, metrics)
@@ -163,8 +163,13 @@ def _after_event(
     return document
 
 
-def _health(figures: Mapping[str, Any]) -> tuple[dict[str, bool], float | None]:
-    """Return the death signals and the degradation of an event of monitoring."""
+def _health(figures: Mapping[str, Any]) -> tuple[dict[str, bool], float | None] | None:
+    """Return the death signals and the degradation of an event of monitoring.
+
+    None where it says that an earlier look reaches further. Events of earlier versions never do.
+    """
+    if "reached" in figures:
+        return None
     signals = {
         gate["name"]: gate["passed"] is False
         for gate in figures["gates"]

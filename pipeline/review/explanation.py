@@ -14,11 +14,11 @@ from typing import Any
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.market_data.exchange.facts import sentence
 from pipeline.results import records
-from pipeline.results.records import MONITOR, ConfigurationEvent
+from pipeline.results.records import ConfigurationEvent
 from pipeline.review.caveats import caveats
 from pipeline.review.gates import FIGURES, ExplainedGate, explained
 from pipeline.review.later_evidence import ways_to_rise
-from pipeline.review.next_step import Step, next_step, track_record_needed
+from pipeline.review.next_step import Step, next_step, seen_since, track_record_needed
 from pipeline.validation import wording
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.sequential import LEVEL
@@ -141,6 +141,7 @@ def _verdict(
 ) -> Iterator[str]:
     """Say what the stage means, whether holding did better, and who lowered it since."""
     stage = configuration.lifecycle_stage
+    came = _lowered_by(stage, events)
     binding = {"PAPER": "PAPER", "VALIDATION": "MATURE"}.get(stage)
     failed = [gate for gate in gates if gate.outcome == "failed" and gate.stage == binding]
     live = [gate for gate in failed if gate.reported is not None]
@@ -155,9 +156,9 @@ def _verdict(
             " today's rules: train the market anew."
         )
     else:
-        yield f"{wording.verdict(stage, judged, only_live)}."
+        yield f"{wording.verdict(stage, judged, only_live, since=came)}."
     beside = wording.beside_holding(configuration.out_of_sample, configuration.statistics)
-    yield from [beside] if beside and stage != "DECAY" else []
+    yield from [beside] if beside and stage != "DECAY" and not came else []
     for rise in (event for event in events if event.kind == records.WATCH):
         yield f"It rose from {rise.from_stage} on {rise.at:%Y-%m-%d}: {rise.reason}"
     if moved := _moved_by_monitoring(events):
@@ -167,6 +168,24 @@ def _verdict(
         )
     for gate in live:
         yield f"Live orders keep it there: {gate.sentence.removesuffix(': failed')}."
+
+
+def _lowered_by(stage: Stage, events: Sequence[ConfigurationEvent]) -> str:
+    """Say what came on the newer days that hold a configuration in PAPER; empty without any."""
+    lowering = [look for look in records.looks_of_monitoring(events) if _holds(look, stage)]
+    look = records.furthest_look(lowering, "new")
+    if stage != "PAPER" or look is None:
+        return ""
+    new, kept = look.figures["new"], look.figures
+    came = "lost" if new["net_profit"] < 0.0 else "earned too little"
+    days = plural(int(new["n_days"]), "day")
+    return f"{came} on the newer candles since ({days}, {kept['first_day']} to {kept['last_day']})"
+
+
+def _holds(look: ConfigurationEvent, stage: Stage) -> bool:
+    """Whether a look moved a configuration to a stage, or saw a gate of it fail."""
+    failed = (gate["stage"] for gate in look.figures.get("gates", ()) if gate["passed"] is False)
+    return stage in failed or look.from_stage != look.to_stage == stage
 
 
 def _moved_by_monitoring(
@@ -206,9 +225,12 @@ def _moves(
     if not failed:
         yield "There is no higher stage."
     yield from _reports(gates, events)
+    seen = seen_since(events)
+    came = f"{plural(seen.days, 'day')} with {plural(seen.trades, 'trade')}"
     yield (
-        "More history means a new training: the figures of this one do not change. Monitoring on"
-        " newer candles (scripts/monitor) can only lower the stage."
+        f"More history means a new training{f', which has the {came} since' if seen.days else ''}:"
+        " the figures of this one do not change. Monitoring on newer candles (scripts/monitor) can"
+        " only lower the stage."
     )
     yield from ways_to_rise(configuration, events)
 
@@ -216,11 +238,11 @@ def _moves(
 def _reports(
     gates: Sequence[ExplainedGate], events: Sequence[records.ConfigurationEvent]
 ) -> Iterator[str]:
-    """Say what monitoring and live orders reported last, and what a better report would do."""
-    looks = [event for event in events if event.kind == records.MONITOR]
+    """Say what monitoring and live orders reported, and what a better report would do."""
+    look = records.furthest_look(events)
     reports = [event for event in events if event.kind == records.EXECUTION]
-    if looks:
-        yield f"Monitored on {looks[-1].at:%Y-%m-%d}: {looks[-1].reason}"
+    if look is not None:
+        yield f"Monitored on {look.at:%Y-%m-%d}: {look.reason}"
     if reports:
         yield f"Reported on {reports[-1].at:%Y-%m-%d}: {reports[-1].reason}"
     if any("slippage" in event.figures for event in reports):
@@ -293,12 +315,12 @@ def _more_record(gate: ExplainedGate, configuration: records.Configuration) -> s
 
 
 def latest_band(events: Sequence[ConfigurationEvent]) -> dict[str, Any] | None:
-    """Return the figures of the last look that kept a band, its days among them; None without."""
-    for event in reversed(events):
-        if event.kind == MONITOR and "live_band" in event.figures:
-            days = {name: event.figures[name] for name in ("first_day", "last_day")}
-            return {**days, **event.figures["live_band"]}
-    return None
+    """Return the band of the furthest look that kept one, its days among them; None without."""
+    look = records.furthest_look(events, "live_band")
+    if look is None:
+        return None
+    days = {name: look.figures[name] for name in ("first_day", "last_day")}
+    return {**days, **look.figures["live_band"]}
 
 
 def since(band: Mapping[str, Any] | None) -> Iterator[str]:

@@ -6,10 +6,10 @@ use the candles before it. When the newer candles begin after the trained ones, 
 front: a hole between both is filled as any hole is (candles rules §1), and its days do not count.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from pipeline.results.artifacts.artifact_set import ArtifactSet
 from pipeline.results.database import Repository
 from pipeline.results.document.document import after_monitoring
 from pipeline.results.jsonable import jsonable
-from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
+from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent, furthest_look
 from pipeline.review import stored
 from pipeline.validation.decay import Period, Reassessment, profit_per_day, reassess
 from pipeline.validation.sequential import LiveBand, live_band
@@ -37,7 +37,8 @@ class MonitoringResult:
     """A configuration on its new days ``first_day`` to ``last_day`` (since the epoch, inclusive).
 
     ``data_hash`` is of all candles that the result depends on. ``band`` is where the new days lie
-    in what the discovery promised (validation rules §8).
+    in what the discovery promised (validation rules §8). ``reached`` is the last day (ISO 8601) of
+    an earlier look that reaches further; None where this one does.
     """
 
     first_day: int
@@ -47,6 +48,14 @@ class MonitoringResult:
     band: LiveBand
     discovery_profit_per_day: float
     new_profit_per_day: float
+    reached: str | None = None
+
+    def after(self, events: Sequence[ConfigurationEvent]) -> Self:
+        """Return this result beside the looks that the audit trail has."""
+        look = furthest_look(events)
+        reached = "" if look is None else str(look.figures.get("last_day", ""))
+        further = reached > stored.utc_date(self.last_day)
+        return replace(self, reached=reached if further else None)
 
     def figures(self) -> dict[str, Any]:
         """Return what an event keeps, as JSON."""
@@ -65,7 +74,7 @@ class MonitoringResult:
                 "live_band": self.band.figures(),
             }
         )
-        return figures
+        return figures if self.reached is None else figures | {"reached": self.reached}
 
     def event(self, configuration: Configuration) -> ConfigurationEvent:
         """Return the event that it is in the audit trail of its configuration."""
@@ -79,9 +88,13 @@ class MonitoringResult:
         )
 
     def document(self, earlier: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the configuration's ``earlier`` document as it is from now on."""
+        """Return the configuration's ``earlier`` document as it is from now on.
+
+        Its health stays that of the look that reaches furthest.
+        """
         new = self.reassessment
-        return after_monitoring(earlier, new.stage, new.death_signals, new.degradation)
+        health = None if self.reached else (new.death_signals, new.degradation)
+        return after_monitoring(earlier, new.stage, health)
 
 
 def evaluate_new_days(
@@ -311,7 +324,7 @@ def _evaluate(
             f"no full UTC day after {stored.utc_date(last_day(record))}; the candles end with"
             f" {utc(int(candles.timestamp[-1]))}"
         )
-    return result
+    return result.after(repository.configurations.events(configuration.id))
 
 
 def newest_candles(

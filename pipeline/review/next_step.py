@@ -7,10 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import NormalDist
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gpu_engine import DAYS_PER_YEAR
-from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent, utc_now
+from pipeline.results.records import (
+    FOLLOWED,
+    Configuration,
+    ConfigurationEvent,
+    ceiling,
+    furthest_look,
+    utc_now,
+)
 from pipeline.review.later_evidence import may_rise
 from pipeline.validation.stages import LEVEL, WATCHED_LEVEL, Gate, gates_from
 from pipeline.validation.watching import FEWEST_TRADES, LOOKS
@@ -30,6 +37,20 @@ class Step:
 
     action: Action
     sentence: str
+
+
+class Seen(NamedTuple):
+    """What came after the days out of sample, as far as newer looks saw it."""
+
+    days: int
+    trades: int
+
+
+def seen_since(events: Sequence[ConfigurationEvent]) -> Seen:
+    """Return what the look that reaches furthest saw: a new training has it in its history."""
+    look = furthest_look(events, "new")
+    new = {"n_days": 0, "sample_size": 0} if look is None else look.figures["new"]
+    return Seen(int(new["n_days"]), int(new["sample_size"]))
 
 
 def next_step(
@@ -93,14 +114,20 @@ def _of_weak_evidence(configuration: Configuration, events: Sequence[Configurati
     if alpha is not None and alpha.value is not None:
         return Step("drop", "Drop it: holding the market explains what it earned.")
     if failed.keys() == {"sample_size"} and configuration.position_size > 0.0:
-        return _more_trades(failed["sample_size"], int(oos["n_days"]))
+        return _more_trades(failed["sample_size"], int(oos["n_days"]), seen_since(events))
     return _more_days(configuration, events, z, failed)
 
 
-def _more_trades(gate: Gate, days: int) -> Step:
+def _more_trades(gate: Gate, days: int, seen: Seen) -> Step:
     """Days until there are enough trades, at the rate so far."""
-    have, needed = int(gate.value or 0), int(gate.threshold)
-    more = _days_of_trades(needed - have, have, days)
+    have, needed = int(gate.value or 0) + seen.trades, int(gate.threshold)
+    if have >= needed:
+        return Step(
+            "train",
+            f"Train it again now: the {plural(seen.days, 'day')} since have the trades that were"
+            " missing. Until then trade at most a quarter of the full size.",
+        )
+    more = _days_of_trades(needed - have, have, days + seen.days)
     return Step(
         "wait",
         f"It needs {_in_years(more)} of history, for {plural(needed - have, 'more trade')}. Until"
@@ -121,10 +148,12 @@ def _more_days(
 ) -> Step:
     """Watch what may soon be told from luck, wait for what may be later, drop what never will."""
     have, trades = (int(configuration.out_of_sample[n]) for n in ("n_days", "sample_size"))
-    more = max(0, math.floor(track_record_needed(z, have, LEVEL)) + 1 - have)
+    needed = max(0, math.floor(track_record_needed(z, have, LEVEL)) + 1 - have)
     if "sample_size" in failed:
         lacking = int(failed["sample_size"].threshold) - trades
-        more = max(more, _days_of_trades(lacking, trades, have))
+        needed = max(needed, _days_of_trades(lacking, trades, have))
+    seen = seen_since(events).days
+    more = max(0, needed - seen)
     if more > LONGEST_WAIT * DAYS_PER_YEAR:
         return Step("drop", f"Drop it: only {_in_years(more)} like these could tell it from luck.")
     openings = [event.at for event in events if event.kind == FOLLOWED]
@@ -146,14 +175,28 @@ def _more_days(
     search = failed.get("surrogate_p")
     if search is not None and (search.value or 0.0) >= 0.5:  # more of the same days change nothing
         return Step("drop", "Drop it: the search does as well on candles without an edge.")
-    if more == 0:  # of monitoring, or of gates that its days alone do not answer
+    # Of monitoring, or of gates that its days alone do not answer.
+    if needed == 0 or ceiling(events) == configuration.lifecycle_stage:
         return Step("train", "Trade nothing of it: train the market anew, on newer candles too.")
     if "sharpe_ratio" in failed:
         return Step("drop", "Drop it: days like these do not reach the Sharpe ratio that is asked.")
+    return _train_again(needed, seen)
+
+
+def _train_again(needed: int, seen: int) -> Step:
+    """Say when a new training has the days that are needed, of which some were seen since."""
+    if needed <= seen:
+        return Step(
+            "train",
+            f"Train it again now, on newer candles too: {plural(seen, 'day')} came since, and"
+            f" {_in_years(needed)} like those out of sample could tell it from luck. Trade nothing"
+            " until then.",
+        )
+    came = f"with the {plural(seen, 'day')} that came since, " if seen else ""
     return Step(
         "wait",
-        f"Train it again when it has {_in_years(more)}: so many like these could tell it from"
-        " luck. Trade nothing until then.",
+        f"Train it again when it has {_in_years(needed - seen)}: {came}so many like these could"
+        " tell it from luck. Trade nothing until then.",
     )
 
 

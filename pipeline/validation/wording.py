@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -112,9 +112,10 @@ _WATCHED = (
     " explain; nothing but a new training lifts it further"
 )
 
+_FILLED = "too few of its live orders were filled"
 #: Where nothing but live orders keeps a configuration from the next stage.
 _LIVE_VERDICTS: dict[Stage, str] = {
-    "PAPER": "too few of its live orders were filled: trade nothing",
+    "PAPER": f"{_FILLED}: trade nothing",
     "VALIDATION": f"{_SAID['yes']}, but prices went against its live orders",
 }
 
@@ -123,11 +124,17 @@ _LIVE = {"fill_rate": "fill rate", "adverse_selection_score": "adverse selection
 
 
 def verdict(
-    stage: Stage, gates: Sequence[Gate], only_live: bool = False, *, figures: bool = True
+    stage: Stage,
+    gates: Sequence[Gate],
+    only_live: bool = False,
+    *,
+    figures: bool = True,
+    since: str = "",
 ) -> str:
     """Say what a stage means, without a full stop.
 
-    ``only_live``: nothing but live orders keeps it there; ``figures``: the reason has them.
+    ``only_live``: nothing but live orders keeps it there; ``figures``: the reason has them;
+    ``since``: what came on newer candles, where they hold it there.
     """
     if only_live and stage in _LIVE_VERDICTS:
         return _LIVE_VERDICTS[stage]
@@ -137,9 +144,8 @@ def verdict(
     if stage == "DECAY":
         return "it earned once, and stopped on newer candles: trade nothing"
     if stage == "PAPER":
-        lost = any(gate.name == "net_profit" for gate in all_failed)
-        came = "lost" if lost else "does not earn enough"
-        return f"it {came} on days that no search had seen: trade nothing"
+        held = {gate.name for gate in all_failed if gate.stage == stage}
+        return f"{_of_paper(held, since)}: trade nothing"
     few = {gate.name for gate in all_failed if gate.stage == stage} == {"sample_size"}
     nothing = ", so trade nothing" if stage == "DISCOVERY" and not few else ""
     reason = luck.reason if figures or not luck.kind else luck.kind
@@ -147,6 +153,17 @@ def verdict(
     if stage == "VALIDATION" and luck.answer == "yes":
         return f"{said}. It is not enough for the full size yet"
     return said
+
+
+def _of_paper(held: Set[str], since: str) -> str:
+    """Say what holds it in PAPER: its days out of sample, newer candles or live orders."""
+    if "net_profit" in held:
+        return "it lost on days that no search had seen"
+    if "sharpe_ratio" in held:
+        return "it does not earn enough on days that no search had seen"
+    if "fill_rate" in held and not since:
+        return _FILLED
+    return f"it earned out of sample and {since or 'not enough on newer candles'}"
 
 
 def beside_holding(out_of_sample: Mapping[str, Any], statistics: Mapping[str, Any]) -> str:

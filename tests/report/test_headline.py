@@ -206,6 +206,19 @@ def test_the_last_look_and_the_paper_account_are_in_figures():
     assert paper[1] == "net -5.0 %, 2 trades in 3 days"
 
 
+def test_a_shorter_look_hides_no_longer_one():
+    new = {"net_profit": -0.1, "sharpe_ratio": -1.0, "max_drawdown": 0.1, "sample_size": 9}
+    looks = [
+        ConfigurationEvent("x", "monitor", "PAPER", "PAPER", "", figures)
+        for figures in (
+            {"new": new | {"n_days": 91}, "first_day": "2023-10-01", "last_day": "2023-12-30"},
+            {"new": new | {"n_days": 31}, "first_day": "2023-10-01", "last_day": "2023-10-31"},
+        )
+    ]
+    ((where, came),) = newer_days(looks, None)
+    assert (where, "in 91 days" in came) == ("Newer candles, 2023-10-01 to 2023-12-30 UTC", True)
+
+
 def _ends(points):
     return [tuple(float(part) for part in point.split(",")) for point in points.split()]
 

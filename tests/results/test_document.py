@@ -221,14 +221,14 @@ def test_a_document_of_an_earlier_build_names_no_strategy(
 ) -> None:
     earlier = {name: value for name, value in document.items() if name != "strategy"}
     schema.validate(earlier)
-    assert set(after_monitoring(earlier, "PAPER", {}, None)) == set(earlier)
+    assert set(after_monitoring(earlier, "PAPER", ({}, None))) == set(earlier)
 
 
 def test_a_restaged_document_changes_in_stage_sizes_and_health_alone(
     document: dict[str, Any],
 ) -> None:
     signals = {"rolling_30d_sharpe": True, "net_profit_per_day": False}
-    changed = after_monitoring(document, "DECAY", signals, 0.35)
+    changed = after_monitoring(document, "DECAY", (signals, 0.35))
     assert changed["status"] == "DECAY"
     assert changed["risk_allocation"]["max_position_size"] == 0.0
     assert changed["risk_allocation"]["kelly_fraction"] is None
@@ -250,7 +250,7 @@ def test_the_kelly_fraction_goes_and_comes_back_with_the_size(document: dict[str
 
     paper = build_document(**inputs(lifecycle_stage="PAPER"))
     assert kelly(paper) is kelly(build_document(**inputs(synthetic=True))) is None
-    assert kelly(after_monitoring(document, "VALIDATION", {}, None)) == pytest.approx(0.4)
+    assert kelly(after_monitoring(document, "VALIDATION", ({}, None))) == pytest.approx(0.4)
     lowered = after_sweep(document, "DISCOVERY", 0.0, metrics, 0.3)
     assert kelly(lowered) is None
     assert kelly(after_sweep(lowered, "VALIDATION", 0.5, metrics, 0.01)) == pytest.approx(0.4)
@@ -263,7 +263,7 @@ def test_the_kelly_fraction_goes_and_comes_back_with_the_size(document: dict[str
 def test_the_document_of_an_earlier_build_is_restaged_too(document: dict[str, Any]) -> None:
     tested = {n: v for n, v in document["statistical_validation"].items() if n != "alpha_p"}
     earlier = {**document, "statistical_validation": tested | {"is_overfit": True}}
-    changed = after_monitoring(earlier, "PAPER", {}, None)
+    changed = after_monitoring(earlier, "PAPER", ({}, None))
     assert changed["statistical_validation"] == document["statistical_validation"]
 
 

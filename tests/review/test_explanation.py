@@ -271,6 +271,53 @@ def test_what_monitoring_moved_is_told_with_its_reason():
     assert found.moves[0].startswith("The gates above are those of its discovery: ")
 
 
+def look(days, last_day, from_stage="DISCOVERY", net_profit=-0.1, at=6, failed="net_profit"):
+    """A look at newer days from 2023-05-01 on, which saw a gate of PAPER fail."""
+    new = {"net_profit": net_profit, "n_days": days, "sample_size": 7}
+    gates = [{"stage": "PAPER", "name": failed, "passed": False}] if failed else []
+    figures = {"new": new, "gates": gates, "first_day": "2023-05-01", "last_day": last_day}
+    moment, to_stage = datetime(2023, 9, at, tzinfo=UTC), "PAPER" if failed else from_stage
+    return ConfigurationEvent("c", "monitor", from_stage, to_stage, "L.", figures, at=moment)
+
+
+ON_NEWER = "on the newer candles since (91 days, 2023-05-01 to 2023-07-30): trade nothing."
+
+
+@pytest.mark.parametrize(
+    ("net_profit", "failed", "said"),
+    [(-0.1, "net_profit", f"and lost {ON_NEWER}"), (0.0, "sharpe_ratio", "earned too little on")],
+)
+def test_what_lost_on_newer_days_alone_is_not_laid_to_the_days_before(net_profit, failed, said):
+    """A later look at fewer days changes no reason."""
+    lowered = look(91, "2023-07-30", net_profit=net_profit, failed=failed)
+    again = look(31, "2023-05-31", "PAPER", at=7)
+    row = configuration(stage="PAPER", statistics={"excess_net_profit": 0.1})
+    verdicts = [explain(row, events).verdict for events in ([lowered], [lowered, again])]
+    for verdict in verdicts:
+        assert "it earned out of sample and " in verdict
+        assert said in verdict
+        assert "no search had seen" not in verdict
+        assert "than holding" not in verdict  # which is of the days out of sample
+    first = [verdict.partition("Monitoring lowered it")[0] for verdict in verdicts]
+    assert first[0] == first[1]
+
+
+def test_what_lost_before_as_well_is_laid_to_the_days_before():
+    row = configuration(net_profit=-0.01, p_value=0.6, surrogate_p=None)
+    assert LOST in explain(row, [look(91, "2023-07-30", "PAPER")]).verdict
+    low = configuration(sharpe_ratio=0.3, p_value=0.4, surrogate_p=None)
+    assert "does not earn enough on days that no search" in explain(low).verdict
+
+
+def test_days_that_came_since_stand_beside_those_that_it_takes():
+    seen = [look(91, "2023-07-30", failed=""), look(31, "2023-05-31", failed="", at=7)]
+    row = configuration(surrogate_p=0.2, p_value=0.2, z_score=0.8416, n_days=101, sample_size=21)
+    moves = explain(row, seen).moves
+    assert "282 more than there are" in moves[1]
+    assert "a new training, which has the 91 days with 7 trades since: " in " ".join(moves)
+    assert "Monitored on 2023-09-06: L." in moves  # the one that reaches furthest
+
+
 def test_a_look_that_moved_nothing_is_told_too():
     found = explain(configuration(), [event("MATURE", "MATURE")])
     assert "Monitored on 2023-05-06: It lost." in found.moves

@@ -143,6 +143,25 @@ def test_more_days_are_another_event(fading):
     assert (bands[0]["alarm_day"], bands[1]["alarm_day"] > 20) == (None, True)
 
 
+def test_a_look_at_fewer_days_is_kept_and_not_shown(fading):
+    """The document's health, the page and the sentences stay those of the 90 days."""
+    columns, path = fading_candles(), fading.folder / "candles.parquet"
+    write(path, columns)
+    monitored(fading.folder)
+    (before,) = fading.configurations
+    write(path, columns, end=190 * BARS_A_DAY)
+    _, (outcome,) = monitored(fading.folder)
+    assert (outcome["recorded"], outcome["figures"]["reached"]) == (True, "2023-09-17")
+    long, short = events_of(fading)
+    assert (long.figures["last_day"], short.figures["last_day"]) == ("2023-09-17", "2023-07-09")
+    assert "reached" not in long.figures
+    (after,) = fading.configurations
+    assert after.document["pattern_health"] == before.document["pattern_health"]
+    told = command(explain, fading.folder, "latest").out
+    assert "- 90 new days, 2023-06-20 to 2023-09-17: net -" in told
+    assert command(verify, fading.folder, "latest").status == 0
+
+
 def test_an_unfinished_day_does_not_count(fading):
     write(fading.folder / "candles.parquet", fading_candles(), end=190 * BARS_A_DAY + 50)
     _, (outcome,) = monitored(fading.folder)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.results.records import FOLLOWED, WATCH, ConfigurationEvent
+from pipeline.results.records import FOLLOWED, MONITOR, WATCH, ConfigurationEvent
 from pipeline.review.next_step import next_step
 from pipeline.validation.stages import gates_from
 from support.judged import judged_row
@@ -133,6 +133,39 @@ def test_rules_of_before_version_3_have_no_size():
     old = replace(sure, gates=[gate.to_dict() for gate in gates])
     assert old.lifecycle_stage == "VALIDATION"
     assert next_step(old).action == "train"
+
+
+def looked(days, trades, last="2026-03-01", to_stage="DISCOVERY", **figures):
+    """A look of monitoring at some newer days."""
+    new = {"n_days": days, "sample_size": trades, "net_profit": -0.1}
+    event = replace(opened(datetime(2026, 3, 2, tzinfo=UTC)), kind=MONITOR, to_stage=to_stage)
+    return replace(event, figures={"new": new, "first_day": "x", "last_day": last} | figures)
+
+
+def test_days_that_newer_looks_have_seen_are_not_waited_for():
+    """408 more days: 100 of them were seen, then all; a shorter look after them takes none back."""
+    slow = row(surrogate_p=0.2, z_score=1.0, p_value=0.159)
+    long, short = looked(100, 40), looked(30, 12, "2025-12-21")
+    for events in ([long], [long, short]):
+        step = next_step(slow, events)
+        assert (step.action, "308 more days" in step.sentence) == ("wait", True)
+    assert [next_step(slow, [looked(days, 40)]).action for days in (407, 408)] == ["wait", "train"]
+    assert "1 more day:" in next_step(slow, [looked(407, 40)]).sentence
+    # 2,347 more days are more than five years, and 1,500 of them came.
+    late = row(surrogate_p=0.2, z_score=0.5, p_value=0.309)
+    assert next_step(late, [looked(1_500, 40)]).action == "wait"
+
+
+def test_trades_that_newer_looks_have_seen_are_not_waited_for():
+    """20 in 240 days and 5 in 60: 5 more take 60 days. With 10 in the newer days none lacks."""
+    few = row(sample_size=20)
+    assert "60 more days of history, for 5 more trades" in next_step(few, [looked(60, 5)]).sentence
+    assert next_step(few, [looked(60, 10)]).action == "train"
+
+
+def test_what_newer_days_lowered_waits_for_no_more_days_like_the_old_ones():
+    slow = row(surrogate_p=0.2, z_score=1.0, p_value=0.159, stage="PAPER")
+    assert next_step(slow, [looked(100, 40, to_stage="PAPER")]).action == "train"
 
 
 def test_what_has_no_size_is_nowhere_told_to_be_traded():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.results.records import ConfigurationEvent
+from pipeline.results.records import ConfigurationEvent, furthest_look
 from pipeline.review.explanation import latest_band, since
 from pipeline.validation.sequential import live_band
 
@@ -27,6 +27,19 @@ def test_the_last_look_counts_and_what_kept_no_band_does_not():
     assert (band["live_days"], band["last_day"]) == (20, "2023-09-17")
     assert latest_band([earlier]) is None
     assert list(since(None)) == []
+
+
+def test_the_look_that_reaches_furthest_is_shown_whenever_it_was():
+    """A later look of another store, or up to an earlier day, sees fewer days."""
+    long, short, other = (
+        event(first_day="2023-06-20", last_day=last, live_band={"live_days": n})
+        for last, n in (("2023-09-17", 90), ("2023-07-19", 30), ("2023-09-17", 89))
+    )
+    assert latest_band([short, long])["live_days"] == 90
+    assert latest_band([long, short])["live_days"] == 90
+    assert latest_band([long, short, other])["live_days"] == 89  # of equal ones the newest
+    assert furthest_look([event("execution", last_day="2023-12-31"), short, event()]) is short
+    assert furthest_look([event("execution")]) is None
 
 
 def test_the_day_of_an_alarm_is_a_date():

@@ -176,8 +176,7 @@ def without_later_fields(document: dict[str, Any], stored: Mapping[str, Any]) ->
 def after_monitoring(
     document: Mapping[str, Any],
     stage: Stage,
-    death_signals: Mapping[str, bool],
-    performance_degradation: float | None,
+    health: tuple[Mapping[str, bool], float | None] | None,
 ) -> dict[str, Any]:
     """Return a stored document as monitoring leaves it: stage, sizes and the pattern's health.
 
@@ -185,22 +184,24 @@ def after_monitoring(
 
     Parameters
     ----------
-    death_signals : mapping of str to bool
-        By name; True where the signal is given.
-    performance_degradation : float or None
-        Share of the discovery's net profit per day that is gone, 1 when all is; None where that
-        was not positive.
+    health : (mapping of str to bool, float or None) or None
+        The death signals by name, True where one is given; and the share of the discovery's net
+        profit per day that is gone, 1 when all is, None where that was not positive. None leaves
+        the health as it is: an earlier look reaches further.
     """
-    health = {
-        "death_signals": dict(death_signals),
-        "death_signal_count": sum(death_signals.values()),
-        "performance_degradation": performance_degradation,
-    }
+    changes: dict[str, Any] = {}
+    if health is not None:
+        signals, degradation = health
+        changes = {
+            "death_signals": dict(signals),
+            "death_signal_count": sum(signals.values()),
+            "performance_degradation": degradation,
+        }
     # Monitoring leaves a stage or moves to one that trades nothing.
     kept = document["risk_allocation"]["current_allocation"]
     size = kept if stage == document["status"] else 0.0
     kelly = document["risk_allocation"]["kelly_fraction"] if size else None
-    return _at_stage(document, stage, (size, kelly), "pattern_health", health)
+    return _at_stage(document, stage, (size, kelly), "pattern_health", changes)
 
 
 def after_sweep(
