@@ -35,7 +35,7 @@ class Clients:
 
     def __init__(self) -> None:
         self._clients: dict[tuple[str, bool, Network], ccxt.Exchange] = {}
-        self._ahead_ms: dict[str, int] = {}
+        self._clocks: dict[str, ExchangeClock] = {}
         self._lock = Lock()
 
     def of(self, exchange: str, perpetual: bool, network: Network) -> ccxt.Exchange:
@@ -46,27 +46,37 @@ class Clients:
                 self._clients[key] = new_client(exchange, network)
             return self._clients[key]
 
-    def ahead_ms(self, connection: Connection, clock: Clock) -> int:
-        """Return how far an exchange's clock is ahead, milliseconds; it is asked for once."""
-        exchange = str(connection.client.id)
+    def clock(self, exchange: str, ours: Clock) -> ExchangeClock:
+        """Return the clock of an exchange, which all its feeds hold against this machine's."""
         with self._lock:
-            if exchange not in self._ahead_ms:
-                self._ahead_ms[exchange] = connection.now() - clock()
-            return self._ahead_ms[exchange]
+            return self._clocks.setdefault(exchange, ExchangeClock(ours))
 
 
 class ExchangeClock:
-    """Holds the clock of this machine, ``ours``, against an exchange's, which may be ahead."""
+    """Holds the clock of this machine, ``ours``, against an exchange's, which may be ahead.
+
+    ``ahead_ms`` is 0 until the exchange has told its time.
+    """
 
     def __init__(self, ours: Clock) -> None:
         self.ours, self.ahead_ms = ours, 0
+        self._is_known = False
+
+    def now(self) -> int:
+        """Tell the exchange's time, milliseconds."""
+        return self.ours() + self.ahead_ms
+
+    def ask(self, connection: Connection) -> None:
+        """Ask the exchange for its time, once."""
+        if not self._is_known:
+            self.ahead_ms, self._is_known = connection.now() - self.ours(), True
 
     def of_answer(self, connection: Connection) -> int:
         """Return the exchange's time of its newest answer, milliseconds: what closed later waits.
 
         This machine's clock may be set while it runs: it is held against each answer.
         """
-        ours = self.ours() + self.ahead_ms
+        ours = self.now()
         theirs = connection.answered_ms()
         if theirs is None or theirs > self.ours() + CLOCK_ERROR_MS:
             return ours

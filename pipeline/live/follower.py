@@ -20,9 +20,10 @@ from pipeline.executors.share import cores
 from pipeline.live.booking import account_of, booking_of
 from pipeline.live.clients import Clients, Clock, now_ms
 from pipeline.live.closing import close_day
-from pipeline.live.feed import Feed, FeedKey, Revision, feed_of
+from pipeline.live.exchange_feed import feed_of
+from pipeline.live.feed import Feed, FeedKey, Revision
 from pipeline.live.poller import Inquiry
-from pipeline.live.signal import lateness, refusal_of, signal_of
+from pipeline.live.signal import lateness, refusal_of, signal_of, with_clock
 from pipeline.live.trader import Trader, trader_of
 from pipeline.live.walk import Walk
 from pipeline.results.database import Repository
@@ -129,8 +130,9 @@ class Follower:
                     f" {accounts[identity].difference}."
                 )
 
-    def _now(self) -> datetime:
-        return moment(self._clock())
+    def _now(self, feed: Feed | None = None) -> datetime:
+        """Tell the time by the clock of what a feed follows; by this machine's without one."""
+        return moment(self._clock() + (0 if feed is None else feed.ahead_ms))
 
     def _is_held(self) -> bool:
         if time.monotonic() - self._role_at < ROLE_EVERY:
@@ -280,7 +282,7 @@ class Follower:
             else:
                 bookings[identity] = booking
         try:
-            self._repository.live.book(bookings.values(), self._now)
+            self._repository.live.book(bookings.values(), partial(self._now, self._feeds[key]))
         except live.BookedElsewhereError:
             self._accounts |= self._repository.live.accounts()
             return
@@ -300,7 +302,7 @@ class Follower:
 
     def _decision(self, key: FeedKey, trader: Trader) -> tuple[str, live.Booking | None, Signal]:
         """Decide for one configuration; a refusal where that fails."""
-        now = self._now()
+        now = self._now(self._feeds[key])
         try:
             return (trader.id, *self._decide(trader, key, now))
         except UserError as error:
@@ -323,15 +325,14 @@ class Follower:
         series = trader.series(candles, milliseconds(account.first_candle))
         walk = self._walks.setdefault(trader.id, Walk())
         standing = walk.standing(trader, series, feed.edition)
-        signal = signal_of(trader, series, standing, now)
+        signal = with_clock(signal_of(trader, series, standing, now), feed.ahead_ms)
         ordered = partial(self._repository.live.ordered, trader.id)
         return booking_of(trader, account, series, standing, signal, ordered), signal
 
     def _tell_staleness(self) -> None:
         """Say once that the candles of a market are stale or broken, and once that they go on."""
-        now = self._now()
         for key, feed in self._feeds.items():
-            traders = self._traders_of(key)
+            traders, now = self._traders_of(key), self._now(feed)
             reason = self._problems.get(key)
             if feed.is_loaded:
                 late = lateness(feed.candles, now)

@@ -67,6 +67,11 @@ def without_late_entry(signal: signal_models.Signal, now: datetime) -> signal_mo
     return signal.model_copy(update={"action": "wait", "entries": []})
 
 
+def with_clock(signal: signal_models.Signal, ahead_ms: int) -> signal_models.Signal:
+    """Keep by how much the clock of its exchange is ahead of the one of this machine."""
+    return signal.model_copy(update={"ahead": ahead_ms / 1000})
+
+
 def refusal_of(
     configuration: Configuration, reason: str, now: datetime, candles: Candles | None = None
 ) -> signal_models.Signal:
@@ -221,9 +226,11 @@ class SignalNow(NamedTuple):
 
 
 def signal_now(
-    configuration: Configuration, stored: StoredSignal | None, now: datetime
+    configuration: Configuration, stored: StoredSignal | None, now: datetime, is_here: bool = False
 ) -> SignalNow:
     """Return the signal of a configuration that is switched on, as it is now.
+
+    What is late is so by the exchange's clock, where the signal was made on this machine.
 
     Parameters
     ----------
@@ -231,6 +238,10 @@ def signal_now(
         Its row, as it agrees with its audit trail.
     stored : StoredSignal or None
         What was stored last.
+    now : datetime
+        By the clock of this machine, as ``until`` of what is returned.
+    is_here : bool
+        Whether the signal was made on this machine.
     """
     if configuration.synthetic:
         # No advice: the service says the same of it.
@@ -243,7 +254,9 @@ def signal_now(
     except ValidationError:
         reason = f"its stored signal cannot be read, another version wrote it: {START}"
         return SignalNow(refusal_of(configuration, reason, now), None)
+    ahead = timedelta(seconds=signal.ahead if is_here else 0.0)
     late = timedelta(milliseconds=timeframe_ms(configuration.timeframe) + LATE_AFTER_MS)
+    now += ahead
     since = signal.made if signal.candle is None else signal.candle.closed
     if now >= since + late:
         return SignalNow(_stale(configuration, signal, now), None)
@@ -251,7 +264,7 @@ def signal_now(
     until = since + late
     if shown.action == "enter" and shown.at is not None:  # a microsecond on it is late
         until = min(until, shown.at + LATE_AFTER + timedelta(microseconds=1))
-    return SignalNow(_as_row(configuration, shown), until)
+    return SignalNow(_as_row(configuration, shown), until - ahead)
 
 
 def _stale(

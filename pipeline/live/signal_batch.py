@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from gpu_engine import DAY_MS, Candles
 from pipeline.config import StoredConfig, milliseconds
 from pipeline.errors import Note, UnreachableError, UserError
 from pipeline.live.clients import Clients
-from pipeline.live.feed import Feed, FeedKey, feed_of
+from pipeline.live.exchange_feed import feed_of
+from pipeline.live.feed import Feed, FeedKey
 from pipeline.live.signal import refusal_of, signal_of, without_late_entry
 from pipeline.live.trader import NothingLiveError, Trader, trader_of
 from pipeline.market_data.timeframe import utc
@@ -44,13 +45,15 @@ def signals(
             refusals[configuration.id] = _reason(error)
     candles = _Candles(config, repository, list(traders.values()), note)
     for configuration in configurations:
-        now = as_of or datetime.now(UTC)
         trader = traders.get(configuration.id)
+        now = as_of or candles.now(trader)
         if trader is None:
             yield refusal_of(configuration, refusals[configuration.id], now)
             continue
         try:
-            series = trader.series(_until(candles.of(trader), as_of))
+            loaded = candles.of(trader)
+            now = as_of or candles.now(trader)
+            series = trader.series(_until(loaded, as_of))
             if (
                 series.start >= len(series.candles)
                 and milliseconds(now) < trader.first_day * DAY_MS
@@ -59,7 +62,8 @@ def signals(
                     f"its record ends with the day before {utc(trader.first_day * DAY_MS)}, and at"
                     f" {utc(milliseconds(now))} it did not exist. Name a later time."
                 )
-            yield without_late_entry(signal_of(trader, series, trader.standing(series), now), now)
+            signal = signal_of(trader, series, trader.standing(series), now)
+            yield without_late_entry(signal, now)
         except UserError as error:
             yield refusal_of(configuration, _reason(error), now)
 
@@ -98,6 +102,12 @@ class _Candles:
         if isinstance(feed, UserError):
             raise feed
         return feed.candles
+
+    def now(self, trader: Trader | None) -> datetime:
+        """Tell the time by the clock of what a trader's candles were loaded from, if it has one."""
+        feed = None if trader is None else self._feeds.get(_key(trader))
+        ahead_ms = 0 if feed is None or isinstance(feed, UserError) else feed.ahead_ms
+        return datetime.now(UTC) + timedelta(milliseconds=ahead_ms)
 
     def _loaded(self, trader: Trader, first_ms: int) -> Feed | UserError:
         market = trader.simulation.market

@@ -77,12 +77,14 @@ class FundingHistory:
     def overdue(self, newest: int) -> int | None:
         """Return when a payment was due by the newest candle that is not listed: they come evenly.
 
-        After the last one that is listed that is its usual distance, and the 8 hours after which
-        something stands in. None where all are there, or none is known at all.
+        After the last one that is listed that is once and twice its usual distance, for one may
+        never be listed, and every 8 hours, when something stands in. After a day nobody lists any
+        more: a file ends there, say. None where all are there, or none is known at all.
         """
         hours = np.unique((self.listed + HOUR_MS // 2) // HOUR_MS * HOUR_MS)
         apart = int(np.diff(hours[-3:]).min(initial=INTERVAL_MS))
-        due = [int(last) + gap for last in hours[-1:] for gap in (apart, INTERVAL_MS)]
+        gaps = (apart, 2 * apart, *range(INTERVAL_MS, DAY_MS + 1, INTERVAL_MS))
+        due = [int(last) + gap for last in hours[-1:] for gap in gaps]
         return max((time for time in due if time <= newest), default=None)
 
     def to_dict(self) -> dict[str, Any]:

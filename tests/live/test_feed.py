@@ -9,7 +9,7 @@ from gpu_engine import DAY_MS, Candles, Funding
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.live import clients
-from pipeline.live import feed as feeds
+from pipeline.live import exchange_feed as feeds
 from pipeline.market_data.exchange import fetching, funding
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.store.store import load as load_store
@@ -56,7 +56,7 @@ def stored(tmp_path):
 
 def test_one_request_a_candle(feed, exchange, tmp_path):
     closes(exchange, 500)
-    feed.advance(exchange.now)  # asks for the markets and the clock as well
+    feed.advance(exchange.now)
     before = len(exchange.requests)
     for bar in range(501, 531):
         closes(exchange, bar)
@@ -70,13 +70,13 @@ def test_one_request_a_candle(feed, exchange, tmp_path):
 
 
 def test_a_day_of_24_markets_costs_at_most_7000_requests(feed, exchange):
-    """A first day, with the clock that a start asks for and the question for revisions."""
+    """A day, with the question for revisions."""
     before = len(exchange.requests)
     for bar in range(500, 788):
         closes(exchange, bar)
         assert feed.advance(exchange.now)
     assert list(feed.revisions(exchange.now - 2 * 288 * STEP)) == []
-    assert len(exchange.requests) - before == 288 + 1 + 1
+    assert len(exchange.requests) - before == 288 + 1
     assert 24 * (len(exchange.requests) - before) <= 7_000
 
 
@@ -234,6 +234,36 @@ def test_a_clock_that_is_set_takes_no_candle_early(exchange, tmp_path, seconds):
     assert late[-1] <= 1_000  # it asks in time again
 
 
+@pytest.mark.parametrize("minutes", [5, -5])
+def test_a_start_with_a_wrong_clock_takes_what_the_exchange_has(exchange, tmp_path, minutes):
+    """Once, as `scripts/signal` loads; and its markets share what is known of the clock."""
+    words = ["market=btc_binance_5m", f"data.store={tmp_path}", "data.since=2023-01-01"]
+    config = load(words, TrainConfig, "train")
+    closes(exchange, 500)
+    shared, arguments = clients.Clients(), (config.market, config.data, CANDLE_START)
+    one, other = (
+        feeds.feed_of(*arguments, lambda _: None, lambda: exchange.now - 60_000 * minutes, shared)
+        for _ in range(2)
+    )
+    assert one.ahead_ms == 0
+    one.load()
+    assert one.ahead_ms == other.ahead_ms == 60_000 * minutes
+    assert int(one.candles.timestamp[-1]) == CANDLE_START + 500 * STEP
+    other.load()
+    assert other.candles.close.tolist() == one.candles.close.tolist()
+
+
+def test_a_start_without_the_exchange_goes_by_this_machine(exchange, feed, tmp_path):
+    """What is stored is all there is by this machine's clock: no answer is needed."""
+    words = ["market=btc_binance_5m", f"data.store={tmp_path}", "data.since=2023-01-01"]
+    config = load(words, TrainConfig, "train")
+    end = int(feed.candles.timestamp[-1]) + STEP
+    exchange.fail(*[Fault.UNAVAILABLE] * 9)
+    again = feeds.feed_of(config.market, config.data, CANDLE_START, lambda _: None, lambda: end)
+    again.load()
+    assert (again.ahead_ms, len(again.candles)) == (0, len(feed.candles))
+
+
 @pytest.fixture
 def notes():
     return []
@@ -297,34 +327,46 @@ def test_a_candle_waits_an_hour_for_the_payment_of_its_open(perpetual, published
     assert feed.edition == 0
 
 
-def test_half_a_row_of_a_followed_file_is_no_candle(tmp_path):
-    """Of a payment that is not there yet the rate is the one that stands in, 0.0001."""
-    rows = "".join(f"{','.join(map(str, row))}\n" for row in candle_series(300))
-    paid = [(CANDLE_START + hour * 3_600_000, f"0.000{hour}") for hour in (0, 8, 16)]
-    files = {
-        "candles.csv": "timestamp,open,high,low,close,volume\n" + rows,
-        "funding.csv": "timestamp,rate\n" + "".join(f"{time},{rate}\n" for time, rate in paid),
-    }
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    words = [
-        "market=binanceusdm:BTC/USDT:USDT:5m",
-        "data=file",
-        f"data.path={tmp_path}/candles.csv",
+def test_a_payment_after_one_that_never_came_is_waited_for_too(perpetual, notes):
+    """That of midnight is never listed, that of 08:00 is so twelve minutes late."""
+    server, feed = perpetual
+    never, late = (
+        next(row for row in server.funding if row[0] // 60_000 * 60_000 == MIDNIGHT + after)
+        for after in (0, DAY_MS // 3)
+    )
+    server.funding.remove(never)
+    server.funding.remove(late)
+    eight, seen = MIDNIGHT + DAY_MS // 3, {}
+    server.now = eight + LOOK_MS
+    feed.advance(server.now)
+    for minute in range(4, 20, 2):
+        if minute == 12:
+            server.funding = sorted([*server.funding, late])
+        server.now = eight + minute * 60_000 + LOOK_MS
+        feed.advance(server.now)
+        if int(feed.candles.timestamp[-1]) >= eight:
+            paid = feed.candles.funding
+            rates = paid.rate[paid.timestamp.searchsorted([MIDNIGHT, eight])]
+            seen.setdefault(minute, rates.tolist())
+    assert (min(seen), seen[12]) == (12, [1e-4, float(late[1])])
+    assert feed.edition == 0
+    assert [note.split("listed ")[1] for note in notes] == [
+        "in time: a rate stands in.",
+        "yet: its candle waits.",
     ]
-    config = load([*words, f"data.funding={tmp_path}/funding.csv"], TrainConfig, "train")
 
-    def rates():
-        feed = feeds.feed_of(config.market, config.data, CANDLE_START, lambda _: None)
-        feed.load()
-        return len(feed.candles), float(feed.candles.funding.rate[1])
 
-    whole = rates()
-    assert whole == (300, 0.00016)
-    for name, before in (("candles.csv", (299, 0.00016)), ("funding.csv", (300, 1e-4))):
-        last = files[name].splitlines()[-1]
-        for length in (1, 13, len(last) - 3, len(last)):
-            (tmp_path / name).write_text(files[name][: -len(last) - 1] + last[:length])
-            assert rates() == before
-        (tmp_path / name).write_text(files[name])
-        assert rates() == whole
+def test_a_start_in_the_middle_of_the_wait_waits_on(perpetual, tmp_path):
+    server, feed = perpetual
+    due = next(row for row in server.funding if row[0] // 60_000 * 60_000 == MIDNIGHT)
+    server.funding.remove(due)
+    server.now = MIDNIGHT + 20 * 60_000
+    feed.advance(server.now)
+    again = feeds.feed_of(feed.market, feed._data, CANDLE_START, lambda _: None, lambda: server.now)
+    again.load()
+    assert int(again.candles.timestamp[-1]) == MIDNIGHT - STEP
+    server.funding = sorted([*server.funding, due])
+    server.now += 60_000
+    assert again.advance(server.now)
+    assert int(again.candles.timestamp[-1]) == MIDNIGHT + 3 * STEP
+    assert float(again.candles.funding.rate[-1]) == due[1]

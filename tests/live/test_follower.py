@@ -6,8 +6,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from pipeline.config import milliseconds, moment
+from pipeline.config import StoredConfig, load, milliseconds, moment
 from pipeline.errors import UserError
+from pipeline.live import signal_batch
+from pipeline.live.clients import now_ms
 from pipeline.live.closing import differences
 from pipeline.live.feed import FeedKey, Revision
 from pipeline.live.follower import REFUSED_EVERY, Follower
@@ -25,7 +27,7 @@ LOOK = timedelta(milliseconds=400)
 class Replay:
     """A feed of stored candles, as they were at a time."""
 
-    is_loaded, edition, due_ms = True, 0, 0
+    is_loaded, edition, due_ms, ahead_ms = True, 0, 0, 0
 
     def __init__(self, market, whole):
         self.market, self.whole, self.bars = market, whole, FIRST
@@ -127,6 +129,55 @@ def test_an_order_that_comes_late_was_not_called(repository, trader, candles):
     assert [one.called for one in repository.live.trades(trader.id)].count(True) == 0
     orders = [one for one in repository.live.events(limit=9999) if one.kind == "order"]
     assert len(orders) > 0
+
+
+@pytest.mark.parametrize("ahead", [300_000, -300_000])
+def test_a_wrong_clock_makes_nothing_late_where_the_exchange_tells_its_time(
+    repository, trader, candles, ahead
+):
+    """A machine whose clock is five minutes off: orders are stamped by the exchange's."""
+    service = Service(repository, trader, candles)
+    punctual, service.feed.ahead_ms = service.now, ahead
+    service.follower._clock = lambda: punctual() - ahead
+    service.follow(FIRST, FIRST + DAY)
+    service.follower._tell_staleness()
+    trades = repository.live.trades(trader.id)
+    first = moment(int(candles.timestamp[FIRST]))
+    assert [one.called for one in trades] == [one.signal_at >= first for one in trades]
+    assert sum(one.called for one in trades) > 0
+    lines = repository.live.events(limit=9999)
+    orders = [one for one in lines if one.kind == "order"]
+    step = timedelta(milliseconds=candles.step_ms)
+    assert {one.at - one.candle - step for one in orders} == {LOOK}
+    assert [one for one in lines if one.kind == "stale"] == []
+    (stored,) = repository.live.signals()
+    assert (stored.signal["refusal"], stored.signal["ahead"]) == (None, ahead / 1000)
+    assert stored.signal["made"] == moment(punctual()).isoformat().replace("+00:00", "Z")
+    service.feed.ahead_ms = 0  # a file: this machine's clock counts
+    service.follower._clock = lambda: punctual() + candles.step_ms + 60_000
+    service.follower._tell_staleness()
+    assert [one.kind for one in repository.live.events(limit=9999)].count("stale") == 1
+
+
+def test_a_signal_that_is_asked_for_goes_by_the_clock_of_the_exchange(
+    repository, trader, candles, monkeypatch
+):
+    """The exchange's clock is years behind this machine's here, and its candles are fresh."""
+    feed, made = Replay(trader.simulation.market, candles), []
+    monkeypatch.setattr(signal_batch, "trader_of", lambda *_: trader)
+    monkeypatch.setattr(signal_batch, "feed_of", lambda *_, **__: feed)
+    monkeypatch.setattr(Replay, "load", lambda _: None, raising=False)
+    config = load([], StoredConfig, "stored")
+    end = int(candles.timestamp[FIRST - 1]) + candles.step_ms
+    for late_ms in (400, candles.step_ms + 60_000):
+        feed.ahead_ms = end + late_ms - now_ms()
+        (signal,) = signal_batch.signals(
+            config, repository, [trader.configuration], None, lambda _: None
+        )
+        made.append(signal)
+    fresh, stale = made
+    assert (fresh.refusal, stale.refusal is None) == (None, False)
+    assert timedelta() <= fresh.made - moment(end + 400) < timedelta(minutes=1)
 
 
 def test_an_order_that_waited_for_the_database_was_not_called(

@@ -23,7 +23,7 @@ CONFIGURATIONS, MARKETS, ROUNDS = 100, 24, 6
 class Replay:
     """A feed of stored candles, of which the next one comes when it is asked for."""
 
-    is_loaded, edition = True, 0
+    is_loaded, edition, ahead_ms = True, 0, 0
 
     def __init__(self, market, candles):
         self.market, self.whole = market, candles

@@ -97,8 +97,10 @@ def test_rates_in_per_cent_are_no_fractions():
 
 @pytest.mark.parametrize(
     ("hours", "newest", "due"),
-    [([0, 8, 16], 23, None), ([0, 8, 16], 24, 24), ([0, 8, 16], 99, 24), ([4, 8, 12], 19, 16),
-     ([4, 8, 12], 20, 20), ([0, 8, 16, 24], 24, None), ([], 99, None), ([8], 16, 16)],
+    [([0, 8, 16], 23, None), ([0, 8, 16], 24, 24), ([0, 8, 16], 99, 40), ([4, 8, 12], 19, 16),
+     ([4, 8, 12], 20, 20), ([0, 8, 16, 24], 24, None), ([], 99, None), ([8], 16, 16),
+     ([0, 8, 16], 32, 32), ([5, 6, 7], 8, 8), ([5, 6, 7], 9, 9), ([5, 6, 7], 12, 9),
+     ([0, 8, 16, 20], 24, 24), ([4, 8, 16], 20, 20)],
 )  # fmt: skip
 def test_a_payment_is_overdue_by_what_is_listed_whatever_stands_in(hours, newest, due):
     listed = START + HOUR * np.array(hours, np.int64) + np.arange(len(hours)) % 2 * 29

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.results.access.leases import Lease, Owner, Watch, cause_of_death, read_owners
+from pipeline.results.access.leases import (
+    Lease,
+    Owner,
+    Watch,
+    cause_of_death,
+    place,
+    read_owners,
+)
 from pipeline.results.access.outages import Sessions, Tables, waits
 from pipeline.results.records import utc_now
 
@@ -83,6 +90,11 @@ class FollowerState(NamedTuple):
     dead: str | None = None
     since: datetime | None = None
     looked_at: datetime | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine, by the same clock."""
+        return self.owner is not None and self.owner.place == place()
 
 
 class FollowerRole(Role):

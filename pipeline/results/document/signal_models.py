@@ -101,6 +101,9 @@ class Signal(_Part):
     synthetic: bool
     active: bool
     made: AwareDatetime
+    """By the clock of the exchange, where it told its time."""
+    ahead: float = 0.0
+    """Seconds by which that clock was ahead of the one of the machine that made the signal."""
     candle: SignalCandle | None
     refusal: str | None
     """Why there is no signal; null where there is one."""

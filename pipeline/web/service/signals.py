@@ -128,7 +128,9 @@ class Board:
         refused: dict[str, RefusedRow],
     ) -> Board:
         """Make a board, and hash what it says."""
-        said = {name: one.model_dump_json(exclude={"made"}) for name, one in signals.items()}
+        said = {
+            name: one.model_dump_json(exclude={"made", "ahead"}) for name, one in signals.items()
+        }
         said |= {name: one.model_dump_json() for name, one in refused.items()}
         digests = {name: _hash(text) for name, text in said.items()}
         return cls(version, until, signals, refused, digests)
@@ -199,9 +201,10 @@ class Signals:
             known = self._seen = active, now, self._active.look()
         _, looked, seen = known
         stored = {one.configuration_id: one for one in self._repository.live.signals()}
+        is_here = self._repository.follower.state().is_here
         signals, until = dict[str, Signal](), looked + TRUE_FOR
         for configuration in seen.served:
-            one = signal_now(configuration, stored.get(configuration.id), now)
+            one = signal_now(configuration, stored.get(configuration.id), now, is_here)
             signals[configuration.id] = one.signal
             until = min(until, one.until or until)
         return Board.made(version, until, signals, {one.id: one for one in seen.refused})

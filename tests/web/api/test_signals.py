@@ -104,6 +104,31 @@ def test_an_entry_is_served_for_a_minute_after_its_open(client, active, say, mon
         assert only(client)["action"] == action
 
 
+@pytest.mark.parametrize("ahead", [300, -300])
+def test_what_is_late_is_so_by_the_exchanges_clock(
+    client, active, say, monkeypatch, repository, ahead
+):
+    """The server runs where the signal was made, and its clock is five minutes off."""
+    closed = newest_close(active.timeframe)
+    say(active, closed, action="enter", at=closed.isoformat(), ahead=ahead)
+    step = timedelta(milliseconds=timeframe_ms(active.timeframe))
+
+    def said(after):
+        now = closed + after - timedelta(seconds=ahead)
+        monkeypatch.setattr(service_signals, "utc_now", lambda: now)
+        signal = only(client)
+        return signal["action"], signal["refusal"] is not None
+
+    minute, second = timedelta(seconds=60), timedelta(seconds=1)
+    # Who made it is not here: the clock of this machine counts.
+    assert said(minute + second) == ("enter" if ahead > 0 else "wait", False)
+    assert repository.follower.claim()
+    assert said(minute) == ("enter", False)
+    assert said(minute + second) == ("wait", False)
+    assert said(step + minute - second) == ("wait", False)
+    assert said(step + minute) == (None, True)
+
+
 def test_an_old_refusal_says_that_nobody_follows(client, active, say):
     closed = newest_close(active.timeframe) - timedelta(days=1)
     gone = {"refusal": "no answer", "action": None, "at": None, "candle": None, "size": 0.0}
