@@ -34,6 +34,8 @@ _MANY = 8
 _ROW, _LETTER, _MARK = 22, 7, 45
 #: Figures of this width at most, px, give a legend rows as if it had the second.
 _WIDTHS = ((1100, 700), (700, 550), (550, 330))
+#: Pixels for a name beside its row on a phone, where a longer one is broken.
+_BESIDE = 145
 #: A log axis has a label a power of ten: of fewer than this times its least it would have one.
 _DECADE = 30.0
 #: Names of rows that are all written.
@@ -361,16 +363,27 @@ def _areas(
 
 
 def _with_room(made: dict[str, Any], legend: Sequence[str]) -> dict[str, Any]:
-    """Give the legend the rows that it takes in a figure of each width."""
+    """Give the legend its rows, and long names beside rows their width, by the figure's own."""
     across = [_LETTER * len(name) + _MARK for name in legend]
-    if sum(across) <= _WIDTHS[-1][1]:
+    tall = sum(across) > _WIDTHS[-1][1]
+    axis = made["yAxis"][0]
+    long = max(map(len, map(str, axis.get("data", ()))), default=0) * _LETTER > _BESIDE
+    if not (tall or long):
         return made
 
     def room(width: int) -> dict[str, Any]:
         rows, left = 1, width
         for one in across:  # which is not broken
             rows, left = (rows, left - one) if one <= left else (rows + 1, width - one)
-        return {"grid": [{"top": 12 + _ROW * rows}]}
+        narrow = width <= _WIDTHS[-1][1]
+        label = {"width": _BESIDE, "overflow": "break", "fontSize": 11, "lineHeight": 13}
+        label[":formatter"] = "(name) => name.replaceAll(' ', '\\n')"
+        whole = {"width": None, "overflow": "none", "fontSize": 12, "lineHeight": None}
+        whole[":formatter"] = "(name) => name"
+        named = {"name": "" if narrow else axis.get("name", "")}
+        return ({"grid": [{"top": 12 + _ROW * rows}]} if tall else {}) | (
+            {"yAxis": [{"axisLabel": label if narrow else whole} | named]} if long else {}
+        )
 
     media = [{"query": {"maxWidth": most}, "option": room(width)} for most, width in _WIDTHS]
     return {"baseOption": made, "media": [*media, {"option": room(_WIDTHS[0][0])}]}

@@ -5,6 +5,9 @@ const darkness = matchMedia("(prefers-color-scheme: dark)");
 const touch = matchMedia("(pointer: coarse)").matches;
 const config = { responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover" };
 
+// A figure that is narrower has its rows' names in several lines beside it, each of them whole.
+const NARROW = 550;
+
 // The width of A4 between its margins, in CSS pixels: a drawing does not shrink with the paper.
 const PAPER = 700;
 
@@ -12,6 +15,11 @@ function draw(id, figure, theme = darkness.matches ? "dark" : "light", width = u
   const layout = structuredClone(figure.layout);
   layout.width = width;
   layout.template = page.templates[theme];
+  const rows = layout.yaxis?.categoryarray;
+  if (rows && (width ?? document.getElementById(id).clientWidth) < NARROW) {
+    const ticktext = rows.map((name) => name.replaceAll(" ", "<br>"));
+    Object.assign(layout.yaxis, { tickvals: rows, ticktext, tickfont: { size: 10 }, title: "" });
+  }
   if (touch) layout.dragmode = false; // a finger scrolls the page
   return Plotly.react(id, structuredClone(figure.data), layout, config);
 }

@@ -1,15 +1,19 @@
 """The file in a real browser: it draws, answers to its controls, and asks nobody for anything."""
 
+import dataclasses
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from pipeline.report.heatmap import best
-from pipeline.report.page import page
+from pipeline.report.loading import SweptMarket
+from pipeline.report.page import page, sweep_page
 from pipeline.results.artifacts.artifact_set import ScoreSummary
+from pipeline.results.records import Sweep
 from support.contrast import poor
 from support.narrow import cut_off
 from support.parameters import STOP, TARGET
@@ -28,7 +32,7 @@ def file(report, tmp_path_factory):
 
 
 @contextmanager
-def opened(browser, file, **options):
+def opened(browser, file, drawn=DRAWN, **options):
     """Open the page, and see to it that nothing went wrong and nothing was asked for."""
     context = browser.new_context(offline=True, accept_downloads=True, **options)
     tab = context.new_page()
@@ -37,7 +41,7 @@ def opened(browser, file, **options):
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("request", lambda request: requests.append(request.url))
     tab.goto(file.as_uri())
-    until(lambda: tab.evaluate(DRAWN))
+    until(lambda: tab.evaluate(drawn))
     yield tab
     assert errors == []
     assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
@@ -54,6 +58,28 @@ def test_it_draws_in_every_theme_and_width(browser, file, scheme, width):
         paper = tab.evaluate("document.getElementById('equity')._fullLayout.paper_bgcolor")
         assert paper == {"light": "#ffffff", "dark": "#171a1f"}[scheme]
         assert (poor(tab), cut_off(tab)) == ([], [])
+
+
+def test_long_names_of_markets_leave_a_phone_room_for_the_bars(browser, report, tmp_path):
+    row = dict.fromkeys(("p_value", "surrogate_p", "fdr_q_value", "seconds", "error"))
+    row |= {"exchange": "binanceusdm", "pair": "BTC/USDT:USDT", "timeframe": "15m"}
+    markets = [
+        SweptMarket(f"x {own}", "done", report.configuration, **row)
+        for own in ("liquidity_sweep", "donchian_breakout")
+    ]
+    fields = dict.fromkeys(field.name for field in dataclasses.fields(Sweep))
+    day = datetime(2024, 1, 2, tzinfo=UTC)
+    sweep = Sweep(**fields | {"until": day, "created_at": day, "status": "completed"})
+    file = tmp_path / "sweep.html"
+    file.write_text(sweep_page(sweep, markets), "utf-8")
+    plot = "document.querySelector('#sharpe .nsewdrag')"
+    with opened(browser, file, plot, viewport={"width": 390, "height": 800}) as tab:
+        width = tab.evaluate(f"{plot}.getBoundingClientRect().width")
+        names = tab.locator("#sharpe .ytick text").all()
+        left = tab.locator("#sharpe").bounding_box()["x"]
+        assert width >= 140
+        assert len(names) == 2
+        assert all(name.bounding_box()["x"] >= left for name in names)
 
 
 def test_the_axes_of_the_heatmap_can_be_changed(browser, file, report):

@@ -91,6 +91,28 @@ def test_axes_have_titles_and_a_single_bar_no_scale_of_its_own(markets):
     assert discoveries([only])["layout"]["xaxis"]["range"] == [0.5, 1.5]
 
 
+def test_long_names_leave_a_phone_room_for_the_bars(markets):
+    named = [
+        replace(
+            one, exchange="binanceusdm", pair="BTC/USDT:USDT", timeframe="15m", market=f"x {own}"
+        )
+        for one, own in zip(markets[:2], ("liquidity_sweep", "donchian_breakout"), strict=True)
+    ]
+    media = option(sharpe_ratios(named))["media"]
+    axes = {m.get("query", {}).get("maxWidth"): m["option"]["yAxis"][0] for m in media}
+    labels = {width: axis["axisLabel"] for width, axis in axes.items()}
+    assert (labels[550]["width"], labels[550]["overflow"]) == (145, "break")
+    assert {labels[width]["overflow"] for width in (700, 1100, None)} == {"none"}
+    assert [axes[width]["name"] for width in (550, 700, 1100, None)] == ["", *["market"] * 3]
+    assert "media" not in option(sharpe_ratios(markets)), "short names stand in one line"
+
+
+def test_a_sweep_of_many_markets_is_taller_on_a_phone(markets):
+    assert 'id="sharpe" class="figure tall" style="--rows: 24"' in macro(
+        "swept.jinja", "figures", 0.1, 24
+    )
+
+
 def test_a_cell_of_invented_candles_has_no_ground_of_its_stage(markets):
     top = [
         replace(m, configuration=replace(m.configuration, lifecycle_stage="MATURE"))

@@ -12,7 +12,8 @@ from pipeline.config import TrainConfig, load
 from pipeline.results.rows.sweeps import Claim, MarketSpec
 from pipeline.training.job import description
 from pipeline.validation.pooling import MarketSeries, pooled_verdict
-from pipeline.web.studio.pages.sweeps import outcome
+from pipeline.web.service.answers import SweepProgress
+from pipeline.web.studio.pages.sweeps import in_words, outcome
 
 MARKETS = ("btc_binance_1h", "btc_kraken_1h")
 DAYS = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1, tzinfo=UTC)}
@@ -125,3 +126,11 @@ def test_a_text_with_commas_is_quoted(client, repository, begun):
 )
 def test_an_outcome_counts_stages_the_highest_first(ends, said):
     assert outcome(ends).partition(": ")[2] == said
+
+
+def test_several_strategies_are_counted_as_trainings():
+    ends = [(market, "done", "PAPER") for market in ("a", "a", "b", "b")]
+    assert outcome(ends) == "4 trainings of 2 markets: 4 PAPER"
+    progress = SweepProgress(ended=1, total=4, progress=0.25, seconds_left=None)
+    assert in_words(progress, "running", 2) == "1 of 4 trainings ended, 25 %"
+    assert in_words(progress, "running", 4) == "1 of 4 markets ended, 25 %"

@@ -175,10 +175,10 @@ class SweepPage:
         assert self._shown is not None, "there is something to draw"
         self._drawn, markets = True, self._shown[1]
         self._figures.clear()
-        if any(market.configuration is not None for market in markets):
+        if rows := sum(market.configuration is not None for market in markets):
             with self._figures:
                 frame.text("h2", "Against each other and against luck")
-                frame.part("swept.jinja", "figures", Q_LIMIT)
+                frame.part("swept.jinja", "figures", Q_LIMIT, rows)
                 self._theme.place("sharpe", sharpe_ratios(markets))
                 self._theme.place("discoveries", discoveries(markets))
 
