@@ -194,12 +194,13 @@ class FileFeed(Feed):
 
     def load(self) -> None:
         """Read the file."""
-        self._state = self._look()
+        state = self._look()
         loaded = load_candles(self.market, self._data, lambda n: None, self._note, growing=True)
         candles = loaded.candles
         if loaded.funding is not None:
             candles = self._payments.laid(candles, loaded.funding, self._clock())
         self._take(candles)
+        self._state = state  # of a file that cannot be read nothing is known: it is read again
 
     def advance(self, now: int) -> bool:
         """Read the file again where it has changed, and where a payment is waited for no more."""

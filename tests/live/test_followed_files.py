@@ -5,6 +5,7 @@ import os
 import pytest
 
 from pipeline.config import TrainConfig, load
+from pipeline.errors import UserError
 from pipeline.live import exchange_feed as feeds
 from support.loopback import CANDLE_START, candle_series
 
@@ -60,6 +61,26 @@ def test_a_file_that_grows_in_a_folder_is_read_again(tmp_path, followed, deep):
     assert feed.advance(0)
     assert (len(feed.candles), feed.edition) == (303, 0)
     assert feed.candles.close.tolist() == [row[4] for row in rows[:303]]
+
+
+def test_a_file_that_cannot_be_read_is_read_until_it_can(tmp_path, followed):
+    rows, path = candle_series(300), tmp_path / "candles.csv"
+    path.write_text(HEAD + lines(rows[:200]))
+    feed = followed("btc_binance_5m", path)
+    feed.load()
+    broken, kept = HEAD + lines(rows[:200]) + "1,2\n" + lines(rows[200:203]), tmp_path / "kept"
+    path.write_text(broken)
+    for _ in range(2):  # why its candles are stale is told as long as it is so
+        with pytest.raises(UserError, match="cannot be read"):
+            feed.advance(0)
+    path.rename(kept)
+    for _ in range(2):
+        with pytest.raises(UserError, match="does not exist"):
+            feed.advance(0)
+    kept.write_text(HEAD + lines(rows[:203]))
+    kept.rename(path)
+    assert feed.advance(0)
+    assert not feed.advance(0)
 
 
 @pytest.mark.parametrize(("published", "first"), [(12, 12), (None, 60)])
