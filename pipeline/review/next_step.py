@@ -149,11 +149,14 @@ def _more_days(
     """Watch what may soon be told from luck, wait for what may be later, drop what never will."""
     have, trades = (int(configuration.out_of_sample[n]) for n in ("n_days", "sample_size"))
     needed = max(0, math.floor(track_record_needed(z, have, LEVEL)) + 1 - have)
+    seen = seen_since(events)
+    more = max(0, needed - seen.days)
     if "sample_size" in failed:
         lacking = int(failed["sample_size"].threshold) - trades
         needed = max(needed, _days_of_trades(lacking, trades, have))
-    seen = seen_since(events).days
-    more = max(0, needed - seen)
+        # The newer days may have brought trades at another rate.
+        lacking = max(0, lacking - seen.trades)
+        more = max(more, _days_of_trades(lacking, trades + seen.trades, have + seen.days))
     if more > LONGEST_WAIT * DAYS_PER_YEAR:
         return Step("drop", f"Drop it: only {_in_years(more)} like these could tell it from luck.")
     openings = [event.at for event in events if event.kind == FOLLOWED]
@@ -180,23 +183,23 @@ def _more_days(
         return Step("train", "Trade nothing of it: train the market anew, on newer candles too.")
     if "sharpe_ratio" in failed:
         return Step("drop", "Drop it: days like these do not reach the Sharpe ratio that is asked.")
-    return _train_again(needed, seen)
+    return _train_again(more, seen.days)
 
 
-def _train_again(needed: int, seen: int) -> Step:
-    """Say when a new training has the days that are needed, of which some were seen since."""
-    if needed <= seen:
+def _train_again(more: int, seen: int) -> Step:
+    """Say when a new training has the days that it needs: ``more`` than were ``seen`` since."""
+    if more == 0:
         return Step(
             "train",
-            f"Train it again now, on newer candles too: {plural(seen, 'day')} came since, and"
-            f" {_in_years(needed)} like those out of sample could tell it from luck. Trade nothing"
-            " until then.",
+            f"Train it again now, on newer candles too: with the {plural(seen, 'day')} that came"
+            " since it has enough to be told from luck, if they are like those out of sample."
+            " Trade nothing until then.",
         )
     came = f"with the {plural(seen, 'day')} that came since, " if seen else ""
     return Step(
         "wait",
-        f"Train it again when it has {_in_years(needed - seen)}: {came}so many like these could"
-        " tell it from luck. Trade nothing until then.",
+        f"Train it again when it has {_in_years(more)}: {came}so many like these could tell"
+        " it from luck. Trade nothing until then.",
     )
 
 

@@ -163,6 +163,21 @@ def test_trades_that_newer_looks_have_seen_are_not_waited_for():
     assert next_step(few, [looked(60, 10)]).action == "train"
 
 
+@pytest.mark.parametrize(
+    ("trades", "action", "more"),
+    [
+        (0, "wait", "250 more days"),  # 5 lack, at 25 in 1,250 days
+        (4, "wait", "44 more days"),  # 1 lacks, at 29 in 1,250 days
+        (5, "train", "with the 1010 days"),
+    ],
+)
+def test_newer_days_without_trades_do_not_bring_those_that_lack(trades, action, more):
+    """408 more days beat luck and came, but of 30 trades 25 are there."""
+    slow = row(surrogate_p=0.2, z_score=1.0, p_value=0.159, sample_size=25)
+    step = next_step(slow, [looked(1_010, trades)])
+    assert (step.action, more in step.sentence.replace(",", "")) == (action, True), step.sentence
+
+
 def test_what_newer_days_lowered_waits_for_no_more_days_like_the_old_ones():
     slow = row(surrogate_p=0.2, z_score=1.0, p_value=0.159, stage="PAPER")
     assert next_step(slow, [looked(100, 40, to_stage="PAPER")]).action == "train"
