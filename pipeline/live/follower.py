@@ -302,7 +302,8 @@ class Follower:
 
     def _decision(self, key: FeedKey, trader: Trader) -> tuple[str, live.Booking | None, Signal]:
         """Decide for one configuration; a refusal where that fails."""
-        now = self._now(self._feeds[key])
+        feed = self._feeds[key]
+        now = self._now(feed)
         try:
             return (trader.id, *self._decide(trader, key, now))
         except UserError as error:
@@ -310,7 +311,8 @@ class Follower:
         except Exception as error:  # of an own strategy: it stops no other
             reason = f"{type(error).__name__}: {error}"
             self._note(f"{trader.id}: {reason}.")
-        return trader.id, None, refusal_of(trader.configuration, reason, now)
+        refusal = with_clock(refusal_of(trader.configuration, reason, now), feed.ahead_ms)
+        return trader.id, None, refusal
 
     def _decide(
         self, trader: Trader, key: FeedKey, now: datetime
@@ -345,12 +347,11 @@ class Follower:
                 continue
             self._stale.add(key)
             self._journal(STALE, key, feed, f"{feed.market.id}: {reason}.")
-            refusals = {
-                trader.id: refusal_of(
-                    trader.configuration, reason, now, feed.candles if feed.is_loaded else None
-                ).to_dict()
-                for trader in traders
-            }
+            candles = feed.candles if feed.is_loaded else None
+            refusals = {}
+            for trader in traders:
+                refusal = refusal_of(trader.configuration, reason, now, candles)
+                refusals[trader.id] = with_clock(refusal, feed.ahead_ms).to_dict()
             self._repository.live.keep_signals(refusals)
 
     def _journal(self, kind: str, key: FeedKey, feed: Feed, text: str) -> None:

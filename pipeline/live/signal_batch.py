@@ -13,7 +13,7 @@ from pipeline.errors import Note, UnreachableError, UserError
 from pipeline.live.clients import Clients
 from pipeline.live.exchange_feed import feed_of
 from pipeline.live.feed import Feed, FeedKey
-from pipeline.live.signal import refusal_of, signal_of, without_late_entry
+from pipeline.live.signal import refusal_of, signal_of, with_clock, without_late_entry
 from pipeline.live.trader import NothingLiveError, Trader, trader_of
 from pipeline.market_data.timeframe import utc
 from pipeline.results.database import Repository
@@ -63,9 +63,10 @@ def signals(
                     f" {utc(milliseconds(now))} it did not exist. Name a later time."
                 )
             signal = signal_of(trader, series, trader.standing(series), now)
-            yield without_late_entry(signal, now)
+            signal = without_late_entry(signal, now)
         except UserError as error:
-            yield refusal_of(configuration, _reason(error), now)
+            signal = refusal_of(configuration, _reason(error), now)
+        yield signal if as_of else with_clock(signal, candles.ahead_ms(trader))
 
 
 class _Candles:
@@ -105,9 +106,12 @@ class _Candles:
 
     def now(self, trader: Trader | None) -> datetime:
         """Tell the time by the clock of what a trader's candles were loaded from, if it has one."""
+        return datetime.now(UTC) + timedelta(milliseconds=self.ahead_ms(trader))
+
+    def ahead_ms(self, trader: Trader | None) -> int:
+        """Return how far that clock is ahead of this machine's, milliseconds."""
         feed = None if trader is None else self._feeds.get(_key(trader))
-        ahead_ms = 0 if feed is None or isinstance(feed, UserError) else feed.ahead_ms
-        return datetime.now(UTC) + timedelta(milliseconds=ahead_ms)
+        return 0 if feed is None or isinstance(feed, UserError) else feed.ahead_ms
 
     def _loaded(self, trader: Trader, first_ms: int) -> Feed | UserError:
         market = trader.simulation.market

@@ -13,6 +13,7 @@ from pipeline.live.clients import now_ms
 from pipeline.live.closing import differences
 from pipeline.live.feed import FeedKey, Revision
 from pipeline.live.follower import REFUSED_EVERY, Follower
+from pipeline.live.signal import signal_now
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
 from support.databases import JOB
@@ -178,6 +179,23 @@ def test_a_signal_that_is_asked_for_goes_by_the_clock_of_the_exchange(
     fresh, stale = made
     assert (fresh.refusal, stale.refusal is None) == (None, False)
     assert timedelta() <= fresh.made - moment(end + 400) < timedelta(minutes=1)
+    assert fresh.ahead < stale.ahead == feed.ahead_ms / 1000 < 0.0
+
+
+def test_a_refusal_keeps_the_clock_that_it_was_made_by(repository, trader, candles, monkeypatch):
+    """This machine's clock is half an hour ahead: what was said a moment ago is no older."""
+    service = Service(repository, trader, candles)
+    punctual, service.feed.ahead_ms = service.now, -1_800_000
+    service.follower._clock = lambda: punctual() + 1_800_000
+
+    def broken(*_):
+        raise ZeroDivisionError("it divides")
+
+    monkeypatch.setattr(Follower, "_decide", broken)
+    service.follow(FIRST, FIRST + 1)
+    (stored,) = repository.live.signals()
+    shown = signal_now(trader.configuration, stored, moment(service.follower._clock()), True)
+    assert shown.signal.refusal == "ZeroDivisionError: it divides"
 
 
 def test_an_order_that_waited_for_the_database_was_not_called(
