@@ -69,7 +69,7 @@ def matrix(markets: Sequence[SweptMarket]) -> Matrix:
     cells: dict[str, dict[str, SweptMarket]] = {}
     for market in markets:
         name = f"{market.exchange}:{market.pair}" + (f" · {market.strategy}" if several else "")
-        name += f" ({market.market})" if market.twin else ""
+        name += f" ({market.key})" if market.twin else ""
         cells.setdefault(name, {})[market.timeframe] = market
     return Matrix(
         timeframes, [(name, [row.get(one) for one in timeframes]) for name, row in cells.items()]

@@ -227,6 +227,6 @@ def test_a_market_has_one_name_everywhere_and_twins_their_keys_too():
     assert replace(one, twin=True).name == "binance:BTC/USDT:1h DONCHIAN (btc_cheap)"
     cheap, dear = replace(one, twin=True), replace(one, market="btc_dear DONCHIAN", twin=True)
     assert [name for name, _ in matrix([cheap, dear]).rows] == [
-        "binance:BTC/USDT (btc_cheap DONCHIAN)",
-        "binance:BTC/USDT (btc_dear DONCHIAN)",
+        "binance:BTC/USDT (btc_cheap)",
+        "binance:BTC/USDT (btc_dear)",
     ]
